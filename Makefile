@@ -1,0 +1,54 @@
+# Everything runs from .venv, made from the locked dependencies; nothing here changes the system
+# except `make test` and `make rehearsal`, which install missing system packages (podman, mmdebstrap, ...).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+GATE := $(BIN)/pytest scenarios/ --bg-install-packages
+
+.DEFAULT_GOAL := help
+.PHONY: help check test rehearsal nightly bench lock format setup clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.locked: requirements/dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.installed ## the Python environment in .venv/
+
+check: .venv/.installed ## lint, types, and the tests that need no cluster (under 30 s)
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest tests -q
+
+format: .venv/.installed ## format and mend what ruff can
+	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .
+
+test: check ## check, then the fast tier on a real cluster
+	@$(GATE) -m fast --bg-rerun-inconclusive
+
+rehearsal: .venv/.installed ## the gate: everything set up, then pytest scenarios/
+	@$(GATE)
+
+nightly: .venv/.installed ## every scenario, sixty cutovers
+	@$(GATE) --bg-tier nightly --bg-cutovers 60 --bg-rerun-inconclusive
+
+bench: .venv/.installed ## numbers, to artifacts/latest/bench/
+	@$(BIN)/python -m benchmarks
+
+lock: .venv/.installed ## write requirements/*.txt anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove everything this project ever made: clusters, cache, artifacts, .venv
+	@if [ -x $(BIN)/bluegreen ]; then $(BIN)/bluegreen clean --all; fi
+	@rm -rf .venv artifacts .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

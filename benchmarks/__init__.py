@@ -1,0 +1,1 @@
+"""Numbers that documents and limits refer to; run by ``make bench``."""

@@ -1,0 +1,25 @@
+"""Run every benchmark: ``python -m benchmarks [part ...]``."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import startup
+
+PARTS = {"startup": startup.main}
+
+
+def main() -> int:
+    """Run the parts named on the command line, or all."""
+    wanted = sys.argv[1:] or list(PARTS)
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        sys.stderr.write(f"no benchmark is called {unknown[0]}\n  mend: one of {', '.join(PARTS)}\n")
+        return 4
+    for name in wanted:
+        PARTS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""The verdict of a scenario: the worst finding wins, and no evidence is never a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.checks.finding import INCONCLUSIVE, Finding, Verdict, worst
+
+
+def overall(findings: Iterable[Finding]) -> Verdict:
+    """The worst finding wins: fail > inconclusive > pass.
+
+    Fail beats inconclusive, so that neither lag nor thin evidence hides a lost request. Only an instrument that proved
+    unreliable (a failed self-test, an open ledger: `Finding.voids`) makes the whole inconclusive.
+    """
+    found = list(findings)
+    if any(finding.voids for finding in found):
+        return INCONCLUSIVE
+    return worst([finding.verdict for finding in found])

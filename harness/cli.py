@@ -1,0 +1,105 @@
+"""The command ``bluegreen``: judge a stored run again, and put everything away."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness import __version__
+from harness.errors import EXIT_CONFIGURATION, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, ConfigurationError, HarnessError
+
+EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 pass, 1 fail, 4 configuration, 10 inconclusive, 11 harness error."""
+    parser = argparse.ArgumentParser(prog="bluegreen", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recheck = commands.add_parser("recheck", help="judge a stored run again, without a cluster")
+    recheck.add_argument("run", type=Path, help="a run's or a scenario's folder below artifacts/")
+    clean = commands.add_parser("clean", help="remove this checkout's cluster")
+    clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
+    try:
+        chosen = parser.parse_args(arguments)
+    except SystemExit as end:
+        return EXIT_CONFIGURATION if end.code else EXIT_PASS
+    try:
+        return _recheck(chosen.run) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
+    except HarnessError as error:
+        print(f"bluegreen: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _recheck(folder: Path) -> int:
+    """Print every finding of the scenarios below ``folder``, judged now from what is on disk."""
+    from harness.checks.promise import promises_of
+    from harness.checks.registry import judge
+    from harness.checks.verdict import overall
+    from harness.evidence.store import read
+    from harness.report.artifacts import worst
+    from harness.report.terminal import finding_line
+
+    records = sorted(path.parent for path in folder.rglob("events.jsonl"))
+    if not records:
+        raise ConfigurationError(f"no stored scenario in {folder}", "give a folder below artifacts/")
+    verdicts = []
+    for record in records:
+        timeline = read(record)
+        findings = judge(timeline, promises_of(timeline))
+        verdicts.append(overall(findings))
+        print(f"{verdicts[-1]:<12} {record.name}")
+        for finding in findings:
+            print(f"  {finding_line(finding.to_dict())}")
+    verdict = worst(verdicts)
+    print(f"verdict: {verdict}")
+    return EXITS[verdict]
+
+
+def _clean(*, all_of_it: bool) -> int:
+    from harness.cluster import engine, host, kind, owned
+    from harness.cluster.store import Store, cache_root
+
+    store = Store(cache_root(), lambda text: print(text, flush=True))
+    if not store.root.exists():
+        return EXIT_PASS
+    this_host = host.detect()
+    mine = kind.name_of(Path.cwd())
+    homes = [home for home in (store.root / "clusters").glob("*") if all_of_it or home.name == mine]
+    engines = []
+    for name in engine.ENGINES:
+        with contextlib.suppress(HarnessError):  # an engine that doesn't answer runs nothing
+            engines.append(engine.find(store.root, this_host, name))
+    there = [found for found in engines if found is not None]
+    refused: list[HarnessError] = []
+    for home in homes:
+        try:
+            owned.remove(there, store, home)
+        except HarnessError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+    if all_of_it:
+        for found in there:
+            if found.name == "podman" and found.env:
+                found("system", "reset", "--force", what="empty our own podman store", timeout=300)
+        shutil.rmtree(store.root, onerror=_writable)
+        print(f"{store.root}: removed")
+    return EXIT_PASS
+
+
+def _writable(function: Callable[[str], object], path: str, _error: object) -> None:
+    """Go's module cache is read-only on purpose."""
+    for place in (Path(path).parent, Path(path)):
+        if place.exists():
+            place.chmod(place.stat().st_mode | stat.S_IRWXU)
+    function(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

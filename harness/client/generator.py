@@ -1,0 +1,102 @@
+"""All classes of one plan with one record: what a load child runs, whoever spawns its greenlets or threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from harness.client.pacer import GRACE_S, OnSample, Pacer, Spawn
+from harness.client.plan import LoadPlan
+from harness.client.recorder import Recorder
+
+CLOCK_EVERY_S: Final = 5.0
+TICK_S: Final = 0.05
+STAGGER_NS: Final = 1_000_000
+"""Between the classes' first requests, so that their schedules don't all meet at the same instants."""
+
+
+class Generator:
+    """Runs a plan's classes side by side and keeps their record.
+
+    Args:
+        plan: what to do.
+        spawn: starts ``spawn(function, *args)`` beside this one.
+        on_sample: called after each sample.
+        sleep: pauses for seconds.
+        parent: process id of the harness; when this process has another parent, the load stops. 0: don't look.
+
+    Raises:
+        OSError: the record can't be made in the plan's folder.
+
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        spawn: Spawn,
+        *,
+        on_sample: OnSample | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        parent: int = 0,
+    ) -> None:
+        self.plan = plan
+        self._recorder = Recorder(Path(plan.folder))
+        self._sleep = sleep
+        self._spawn = spawn
+        self._parent = parent
+        self._lock = threading.Lock()
+        self._begun = False
+        self._t0 = 0
+        self._ran: set[str] = set()
+        self.pacers = {
+            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep)
+            for code, name in enumerate(plan.classes)
+        }
+
+    @property
+    def finished(self) -> bool:
+        """Whether every class has run to its end."""
+        return len(self._ran) == len(self.pacers)
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long `stop` may take until every class has ended: longer than the longest time-out."""
+        return max(self.plan.timeout_of(name) for name in self.pacers) + 2 * GRACE_S
+
+    def run(self, name: str) -> None:
+        """Run one class; returns when its time is up or it was stopped and nothing is in flight."""
+        with self._lock:
+            if not self._begun:
+                self._begun = True
+                self._t0 = self.plan.t0_ns or time.monotonic_ns() + 50_000_000
+                self._spawn(self._tend)
+        pacer = self.pacers[name]
+        until = self._t0 + int(self.plan.max_seconds * 1e9)
+        pacer.run(self._t0 + pacer.code * STAGGER_NS, until)
+        self._ran.add(name)
+
+    def stop(self) -> None:
+        """Send no more."""
+        for pacer in self.pacers.values():
+            pacer.stop()
+
+    def close(self) -> None:
+        """Close the record. A class that never ran or still has requests in flight leaves its ledger open."""
+        self._recorder.close()
+
+    def _tend(self) -> None:
+        """Flush the record at least each 100 ms, pair the clocks, and end with the parent."""
+        paired = time.monotonic()
+        while not self.finished:
+            self._sleep(TICK_S)
+            self._recorder.flush()
+            now = time.monotonic()
+            if now - paired >= CLOCK_EVERY_S:
+                paired = now
+                self._recorder.clock()
+            if self._parent and os.getppid() != self._parent:
+                self.stop()

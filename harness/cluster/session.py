@@ -1,0 +1,210 @@
+"""Bring up what a test session needs, in order, and say what it was: the one place that knows all the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.cluster import binaries, engine, host, images, ingress, kind, owned, packages
+from harness.cluster.ports import INGRESS_NODE_PORT, Leases
+from harness.cluster.shell import run
+from harness.cluster.store import Say, Store, cache_root
+from harness.errors import SetupError
+
+COLD_GIBIBYTES = 14.0  # Go's caches, root file systems, images; measured: 11 GiB after a cold build
+WARM_GIBIBYTES = 3.0
+
+
+@dataclass(frozen=True)
+class Application:
+    """Images to build for one demo: a context, what it stands on, and build arguments per image name."""
+
+    context: Path
+    bases: images.Bases
+    tags: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        checkout: names the cluster, so that two checkouts differ.
+        images_folder, manifests_folder: data of the distribution.
+        image_mode: "auto", "pull" or "build".
+        mirror: a registry that mirrors all others, or "".
+        engine: "auto" or an engine's name.
+        install_packages: may system packages be installed?
+        kube_proxy: "iptables" or "nftables".
+        keep: leave the cluster running at the end.
+        cluster_name, node_image, kind, kubectl: explicit choices, or None.
+
+    """
+
+    checkout: Path
+    images_folder: Path
+    manifests_folder: Path
+    image_mode: str = "auto"
+    mirror: str = ""
+    engine: str = "auto"
+    install_packages: bool = False
+    kube_proxy: str = "iptables"
+    keep: bool = False
+    cluster_name: str | None = None
+    node_image: str | None = None
+    kind: str | None = None
+    kubectl: str | None = None
+    with_ingress: bool = True
+
+
+@dataclass
+class Cluster:
+    """A running cluster, as the rest of the harness sees it.
+
+    Attributes:
+        name, kubeconfig, kubectl: how to reach it.
+        nodes: every node.
+        leases: its NodePorts.
+        ledger: host folder that every node has mounted for arrival records, or None.
+        environment: facts for the verdict's ``environment``.
+        smoke_image: image of the smoke Job.
+        engine, store: the machine underneath.
+
+    """
+
+    name: str
+    kubeconfig: Path
+    kubectl: Path
+    nodes: Sequence[kind.Node]
+    leases: Leases
+    ledger: Path | None
+    environment: dict[str, Any]
+    smoke_image: str
+    engine: engine.Engine = field(repr=False)
+    store: Store = field(repr=False)
+
+    def entries(self, node_port: int) -> list[tuple[str, int, str]]:
+        """(host, port, node name) of ``node_port`` on every node: mapped on 127.0.0.1, or the node's own address."""
+        return [
+            ("127.0.0.1", node.mapped[node_port], node.name) if node.mapped else (node.address, node_port, node.name)
+            for node in self.nodes
+        ]
+
+    def ingress_entries(self) -> list[tuple[str, int, str]]:
+        """The proxy's entries."""
+        return self.entries(INGRESS_NODE_PORT)
+
+
+@contextlib.contextmanager
+def cluster(options: Options, applications: Sequence[Application], say: Say) -> Iterator[Cluster]:
+    """A healthy cluster with every image loaded and the ingress answering, for the duration of the block.
+
+    Raises:
+        SetupError, WaitTimeout: what could not be had; nothing half-made is left.
+
+    """
+    this_host = host.detect()
+    store = Store(cache_root(), say)
+    store.require_space(WARM_GIBIBYTES)
+    found = _engine(options, this_host, store)
+    source = images.Images(found, store, this_host, options.images_folder, options.image_mode, options.mirror, say)
+    if source.builds:
+        if not (store.root / "store" / "go-kubernetes").exists():
+            store.require_space(COLD_GIBIBYTES)
+        packages.ensure(packages.BUILD, this_host, install=options.install_packages, say=say)
+    tools = binaries.find(source, options.kind, options.kubectl)
+    name = options.cluster_name or kind.name_of(options.checkout)
+    with kind.in_use(store, name):
+        owned.sweep(tools.kind, found, store, name, say)
+        wanted = options.node_image or _default_node_image(tools.kind)
+        node_image = options.node_image if options.node_image and source.builds else source.node(wanted)
+        built = [tag for application in applications for tag in source.application(
+            application.context, application.tags, application.bases)]  # fmt: skip
+        smoke = _smoke(source, options.images_folder)
+        ours = kind.BlueGreenKind(
+            name, store.root / "clusters" / name, tools.kind, tools.kubectl, found, this_host, store, node_image,
+            kube_proxy=options.kube_proxy,
+        )  # fmt: skip
+        try:
+            ours.ensure(say)
+            kind.wait_nodes(ours)
+            _load(ours, source, [*built, smoke, *source.to_load()], store)
+            if options.with_ingress:
+                ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
+            yield Cluster(
+                name=name,
+                kubeconfig=ours.kubeconfig_path,
+                kubectl=tools.kubectl,
+                nodes=ours.nodes(),
+                leases=Leases(),
+                ledger=ours.path / "ledger",
+                environment=_environment(ours, options, this_host, store),
+                smoke_image=smoke,
+                engine=found,
+                store=store,
+            )
+        finally:
+            if not options.keep and ours.path.exists():
+                ours.delete()
+
+
+def _engine(options: Options, this_host: host.Host, store: Store) -> engine.Engine:
+    found = engine.find(store.root, this_host, options.engine)
+    if found is None:
+        packages.ensure(packages.ENGINE, this_host, install=options.install_packages, say=store.say)
+        found = engine.find(store.root, this_host, "podman")
+    if found is None:
+        raise SetupError("no container engine", "install docker or podman, or pass --bg-install-packages as root")
+    return found
+
+
+def _default_node_image(kind_binary: Path) -> str:
+    """Kind's own default node image is inside its binary; asking it needs no cluster."""
+    text = run([kind_binary, "create", "cluster", "--help"], "ask kind for its default image", timeout=20).stdout
+    for word in text.replace('"', " ").split():
+        if word.startswith("kindest/node:"):
+            return word
+    return "kindest/node:v1.37.0"
+
+
+def _smoke(source: images.Images, folder: Path) -> str:
+    tag = "localhost/bluegreen/smoke:1"
+    source.application(folder / "smoke", {tag: {}}, images.PYTHON)
+    return tag
+
+
+def _load(ours: kind.BlueGreenKind, source: images.Images, wanted: list[str], store: Store) -> None:
+    """Load what this cluster doesn't have yet, by content."""
+    record = ours.path / "loaded.json"
+    loaded = json.loads(record.read_text()) if record.exists() else {}
+    ids = {image: source.engine.image_id(image) for image in wanted}
+    missing = sorted(image for image, digest in ids.items() if loaded.get(image) != digest)
+    if not missing:
+        return
+    archive = source.archive(missing)
+    with store.step(f"load {len(missing)} images on {ours.workers} nodes"):
+        ours.load(archive)
+    record.write_text(json.dumps({**loaded, **ids}))
+
+
+def _environment(ours: kind.BlueGreenKind, options: Options, this_host: host.Host, store: Store) -> dict[str, Any]:
+    version = ours.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.nodeInfo.kubeletVersion}")
+    return {
+        "kubernetes": version,
+        "kind": _kind_version(ours.kind_path),
+        "engine": ours.engine.name,
+        "nodes": len(ours.node_names()),
+        "kube_proxy": options.kube_proxy,
+        "published_ports": ours.engine.published_ports if ours.engine.published_ports == "dnat" else "node",
+        "ingress": "contour" if options.with_ingress else "",
+        "restricted": this_host.restricted,
+        "setup_seconds": dict(store.timings),
+    }
+
+
+def _kind_version(path: Path) -> str:
+    return run([path, "version"], "ask kind for its version", timeout=20).stdout.split()[1]

@@ -1,0 +1,87 @@
+"""What counts as lost, in one place: lost = failed + unknown, and which losses a level lets pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.evidence.samples import ERRORS, FAILED, FLAG_RETRIABLE, OK, UNKNOWN, UNSENT, Samples
+from harness.evidence.timeline import Timeline
+
+Mask = npt.NDArray[np.bool_]
+
+USER_CLASSES = frozenset({"idle"})
+"""Judged at user level by what RFC 9110 9.2.2 lets any client retry; every attempt of all other classes is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """One class's attempts.
+
+    Args:
+        issued: attempts on the wire.
+        ok: answered as they should be.
+        lost: failed + unknown, retriable ones included.
+        retriable: how many of `lost` any client may retry.
+        allowed: how many of `lost` the level lets pass; they are stated, never hidden.
+
+    """
+
+    issued: int
+    ok: int
+    lost: int
+    retriable: int
+    allowed: int
+
+    @property
+    def judged(self) -> int:
+        """The losses that count against the class."""
+        return self.lost - self.allowed
+
+
+def lost_mask(samples: Samples) -> Mask:
+    """Which samples are lost: failed or unknown."""
+    outcome = samples["outcome"]
+    return np.asarray((outcome == FAILED) | (outcome == UNKNOWN))
+
+
+def answered_mask(samples: Samples) -> Mask:
+    """Which samples tell who answered: ok ones, and wrong answers that carry a revision all the same."""
+    return np.asarray((samples["outcome"] == OK) | ((samples["outcome"] != UNSENT) & (samples["revision"] != 0)))
+
+
+def judged_mask(timeline: Timeline, name: str, samples: Samples) -> Mask:
+    """Which samples of class `name` are losses that count at the timeline's level."""
+    lost = lost_mask(samples)
+    if name in USER_CLASSES and timeline.level == "user":
+        lost &= (samples["flags"] & FLAG_RETRIABLE) == 0
+    return lost
+
+
+def losses(timeline: Timeline, name: str) -> Losses:
+    """Counts one class."""
+    samples = timeline.of_class(name)
+    lost = lost_mask(samples)
+    count = int(np.count_nonzero(lost))
+    retriable = int(np.count_nonzero(lost & ((samples["flags"] & FLAG_RETRIABLE) != 0)))
+    return Losses(
+        issued=int(np.count_nonzero(samples["outcome"] != UNSENT)),
+        ok=int(np.count_nonzero(samples["outcome"] == OK)),
+        lost=count,
+        retriable=retriable,
+        allowed=count - int(np.count_nonzero(judged_mask(timeline, name, samples))),
+    )
+
+
+def error_counts(samples: Samples) -> Counter[str]:
+    """How often each error class occurs among lost samples."""
+    codes, counts = np.unique(samples["error"][lost_mask(samples)], return_counts=True)
+    return Counter(
+        {
+            ERRORS[code] if code < len(ERRORS) else f"?{code}": int(count)
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+        }
+    )

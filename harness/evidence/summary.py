@@ -1,0 +1,185 @@
+"""One scenario's element of verdict.json, from its timeline and its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.evidence.ledger import ledger
+from harness.evidence.losses import losses, lost_mask
+from harness.evidence.milestones import milestones, worst
+from harness.evidence.outages import Outage, outages
+from harness.evidence.statistics import loss_rate_upper, worst_lag
+from harness.evidence.timeline import Event, Move, Timeline
+
+
+class FindingLike(Protocol):
+    """What a record needs of a finding: evidence doesn't depend on the checks that judge it."""
+
+    @property
+    def check(self) -> str:
+        """The check's name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in verdict.json."""
+
+
+def scenario_record(
+    timeline: Timeline,
+    findings: Sequence[FindingLike],
+    *,
+    scenario_id: str = "",
+    verdict: str = "",
+    seconds: float | None = None,
+    attempts: Iterable[Any] = (),
+    skipped: Iterable[str] = (),
+    unproven: Iterable[str] = (),
+    sockets: Mapping[str, Any] | None = None,
+    diagnosis: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The record of one scenario; "cutover" and "rollback" hold the latest of each milestone over all such moves.
+
+    Args:
+        timeline: the scenario's.
+        findings: all of them.
+        scenario_id: by default the event `run.started` tells.
+        verdict: the overall verdict, from `harness.checks.verdict.overall`.
+        seconds: by default the span of the events.
+        attempts: earlier and present attempts, as the runner keeps them.
+        skipped: what was not done, by name.
+        unproven: what nothing could prove, by name; "arrivals" is added where nothing reconciled them.
+        sockets: numbers of WebSockets.
+        diagnosis: what explains the findings.
+
+    Times ending in `_ms` count from the send of the move's patch (or command); a fault's from the first flip.
+
+    """
+    started = timeline.started
+    lag = worst_lag(timeline)
+    totals, by_class = _samples(timeline)
+    flips = [move for move in timeline.flips() if move.acknowledged_ns is not None]
+    bad = sum(1 for move in flips if _lost_something(timeline, move))
+    not_proven = list(unproven)
+    if "arrivals" not in {finding.check for finding in findings} and "arrivals" not in not_proven and timeline.loaded:
+        not_proven.append("arrivals")
+    lost = totals["failed"] + totals["unknown"]
+    return {
+        "id": scenario_id or str(started.get("scenario") or ""),
+        "verdict": verdict,
+        "expect": str(started.get("expect") or ""),
+        "seconds": seconds if seconds is not None else _seconds(timeline.events[:1], timeline.events[-1:]),
+        "load_seconds": _seconds(timeline.named("load.started")[:1], timeline.named("load.stopped")[-1:]),
+        "path": str(started.get("path") or ""),
+        "switch": str(started.get("switch") or ""),
+        "level": timeline.level,
+        "seed": started.get("seed", 0),
+        "attempts": list(attempts),
+        "skipped": list(skipped),
+        "unproven": not_proven,
+        "samples": {**totals, "by_class": by_class},
+        "lag_p99_ms": None if lag is None else lag[1] / 1e6,
+        "loss_rate_upper_95": loss_rate_upper(lost, totals["issued"]),
+        "cutovers": len(flips),
+        "cutover_loss_upper_95": loss_rate_upper(bad, len(flips)),
+        "cutover": _moves(timeline, "cutover"),
+        "rollback": _moves(timeline, "rollback"),
+        "outages": [_outage(timeline, outage) for outage in outages(timeline)],
+        "faults": faults(timeline),
+        "sockets": dict(sockets or {}),
+        "diagnosis": [dict(one) for one in diagnosis],
+        "findings": [finding.to_dict() for finding in findings],
+    }
+
+
+def _samples(timeline: Timeline) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
+    keys = ("scheduled", "issued", "ok", "failed", "unknown", "unsent", "retriable")
+    totals = dict.fromkeys(keys, 0)
+    by_class: dict[str, dict[str, Any]] = {}
+    for spec, entry in zip(timeline.classes, ledger(timeline), strict=True):
+        counts = {
+            "scheduled": entry.scheduled,
+            "issued": entry.ok + entry.failed + entry.unknown + entry.open,
+            "ok": entry.ok,
+            "failed": entry.failed,
+            "unknown": entry.unknown,
+            "unsent": entry.unsent,
+            "retriable": losses(timeline, spec.name).retriable,
+        }
+        for key in keys:
+            totals[key] += counts[key]
+        by_class[spec.name] = {
+            "issued": counts["issued"],
+            "ok": entry.ok,
+            "failed": entry.failed,
+            "unknown": entry.unknown,
+            "rate": spec.rate,
+            "resolution_ms": spec.resolution_ns / 1e6 if spec.rate > 0 else None,
+        }
+    return totals, by_class
+
+
+def _lost_something(timeline: Timeline, move: Move) -> bool:
+    """Whether any request that was under way at the move or sent after it, before the next one, was lost."""
+    samples = timeline.samples
+    sent = np.where(samples["sent"] > 0, samples["sent"], samples["intended"])
+    return bool(np.any(lost_mask(samples) & (samples["end"] >= (move.sent_ns or 0)) & (sent < move.end_ns)))
+
+
+def _moves(timeline: Timeline, name: str) -> dict[str, object]:
+    flips = [move for move in timeline.flips() if move.move == name]
+    return worst(milestones(timeline, move) for move in flips).to_dict() if flips else {}
+
+
+def _outage(timeline: Timeline, outage: Outage) -> dict[str, Any]:
+    where = outage.phase
+    if outage.entry is not None:
+        where += f", only through {timeline.node(outage.entry)}"
+    if outage.pod:
+        where += f", only pod {outage.pod}"
+    if outage.share < 1:
+        where += f", {outage.share:.0%} of the requests"
+    if outage.stall:
+        where += ", stalled"
+    return {
+        "class": outage.cls,
+        "phase": where,
+        "low_ms": outage.low_ns / 1e6,
+        "high_ms": None if outage.high_ns is None else outage.high_ns / 1e6,
+    }
+
+
+def faults(timeline: Timeline) -> list[dict[str, Any]]:
+    """The faults, as in verdict.json, times in ms from the first flip (from the injection where there was none)."""
+    flips = [move.sent_ns for move in timeline.flips() if move.sent_ns is not None]
+    told = []
+    for injected in timeline.named("fault.injected"):
+        zero = flips[0] if flips else injected.t
+        confirmed, healed = answer_to(timeline, injected, "confirmed"), answer_to(timeline, injected, "healed")
+        asked = injected.fields.get("asked_ms")
+        told.append(
+            {
+                "kind": str(injected.fields.get("kind") or ""),
+                "asked_ms": asked if asked is not None else (injected.t - zero) / 1e6,
+                "reached_ms": None if confirmed is None else (confirmed.t - zero) / 1e6,
+                "healed": healed is not None and healed.fields.get("ok", True) is True,
+            }
+        )
+    return told
+
+
+def answer_to(timeline: Timeline, injected: Event, verb: str) -> Event | None:
+    """The event `fault.<verb>` that belongs to an injection: by id, else by kind and order."""
+    same = [event for event in timeline.named("fault.injected") if _key(event) == _key(injected)]
+    answers = [event for event in timeline.named(f"fault.{verb}") if _key(event) == _key(injected)]
+    index = same.index(injected)
+    return answers[index] if index < len(answers) else None
+
+
+def _key(event: Event) -> tuple[Any, Any]:
+    return event.fields.get("id"), event.fields.get("kind")
+
+
+def _seconds(first: Sequence[Event], last: Sequence[Event]) -> float:
+    return (last[0].t - first[0].t) / 1e9 if first and last else 0.0

@@ -1,0 +1,125 @@
+"""From a configuration to the load of a scenario, one measured window at a time on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import httpx
+
+from harness.client.identity import Identity
+from harness.client.plan import ClassPlan, Entry, LoadPlan
+from harness.config import Config
+from harness.errors import ConfigurationError
+from harness.load import Load, steady
+from harness.waiting import until
+
+if TYPE_CHECKING:
+    from harness.cluster.session import Cluster
+    from harness.scenario import Scenario
+
+REQUEST_TIMEOUT_S = 5.0
+REACH_S = 30.0
+STEADY_ANSWERS = 3
+WINDOW_S = 900.0
+"""A load that nobody stopped ends by itself after this time."""
+
+
+@contextlib.contextmanager
+def measured(
+    config: Config, entries: Sequence[tuple[str, int, str]], path: str, scenario: Scenario, cluster: Cluster
+) -> Iterator[Load]:
+    """Steady load as long as the block runs; a second measured window on this machine waits for the first.
+
+    Args:
+        config: requests, identity, rates.
+        entries: (host, port, node name), one per node.
+        path: "service" or "ingress".
+        scenario: its folder gets the samples, its journal the events.
+        cluster: for the machine-wide lock.
+
+    """
+    plan = plan_of(config, entries, path, scenario)
+    reach(plan, config)
+    with cluster.store.lock("measured-window"), steady(plan, scenario.journal) as load:
+        yield load
+
+
+def reach(plan: LoadPlan, config: Config) -> None:
+    """Wait until the live version answers through every entry: nodes and proxies learn of it one by one.
+
+    What isn't there yet is set-up, not an outage; nothing is counted before.
+
+    Raises:
+        WaitTimeout: an entry doesn't answer in time, with its last answer.
+
+    """
+    last: dict[str, str] = {}
+
+    def answers(url: str) -> bool:
+        try:
+            answer = client.request(plan.method, url, headers={"Host": plan.host_header, **plan.headers})
+        except httpx.HTTPError as error:
+            last["was"] = f"{type(error).__name__}: {error}"
+            return False
+        last["was"] = f"status {answer.status_code}"
+        return answer.status_code in plan.expected_status
+
+    with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False, headers={"Connection": "close"}) as client:
+        for entry in plan.entries:
+            url = f"http://{entry.host}:{entry.port}{plan.path}"
+            for _ in range(STEADY_ANSWERS):
+                until(
+                    partial(answers, url),
+                    f"{config.app.name} to answer through {entry.node} ({url})",
+                    timeout=REACH_S,
+                    every=0.1,
+                    status=lambda: f"its last answer: {last['was']}",
+                )
+
+
+def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, scenario: Scenario) -> LoadPlan:
+    """The load child's plan.
+
+    Raises:
+        ConfigurationError: the ingress path without an [ingress] table.
+
+    """
+    if path == "ingress":
+        if config.ingress is None:
+            raise ConfigurationError(f"{config.file} has no [ingress]", "add it, or run the service path only")
+        host = config.ingress.host
+    else:
+        host = config.service.name
+    request = config.request
+    rates = {"fresh": config.load.fresh, "busy": config.load.busy}
+    return LoadPlan(
+        entries=tuple(Entry(*entry) for entry in entries),
+        hosts=tuple(sorted({entry[0] for entry in entries})),
+        host_header=host,
+        classes={name: ClassPlan(rate) for name, rate in rates.items()},
+        run_tag=scenario.run_tag,
+        folder=str(scenario.folder),
+        path=request.path,
+        method=request.method,
+        headers=dict(request.headers),
+        body=request.body,
+        expected_status=(request.expect_status,),
+        identity=identity_of(config),
+        timeout_s=REQUEST_TIMEOUT_S,
+        max_seconds=WINDOW_S,
+        max_rate=float(math.ceil(sum(rates.values()))),
+    )
+
+
+def identity_of(config: Config) -> Identity:
+    """Where an answer tells its revision and pod."""
+    fields: dict[str, str] = {}
+    for what, spec in (("revision", config.identity.revision), ("pod", config.identity.pod)):
+        if spec:
+            kind, _, value = spec.partition(":")
+            fields[f"{what}_{kind}"] = value
+    return Identity(**fields)

@@ -1,0 +1,93 @@
+"""The command line options, and what is wrong with them said in two lines."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+IMAGE_MODES = ("auto", "pull", "build")
+ENGINES = ("auto", "docker", "podman", "nerdctl")
+PROXY_MODES = ("iptables", "nftables")
+TIERS = ("default", "nightly")
+
+
+def add(parser: pytest.Parser) -> None:
+    """Register every ``--bg-...`` option."""
+    group = parser.getgroup("bluegreen", "blue-green rehearsal")
+    add_one = group.addoption
+    add_one("--bg-config", metavar="FILE", default=None, help="configuration (default: bluegreen.toml, found upwards)")
+    add_one(
+        "--bg-images",
+        choices=IMAGE_MODES,
+        default="auto",
+        help="pull images, build them, or build where no registry answers",
+    )
+    add_one("--bg-registry-mirror", metavar="HOST[:PORT]", default="", help="pull every image through this registry")
+    add_one("--bg-engine", choices=ENGINES, default="auto", help="container engine (default: the first that answers)")
+    add_one("--bg-install-packages", action="store_true", help="install missing system packages (root, Debian)")
+    add_one("--bg-kube-proxy", choices=PROXY_MODES, default="iptables", help="mode of kube-proxy")
+    add_one("--bg-tier", choices=TIERS, default="default", help="which scenarios run; -m fast picks the fast ones")
+    add_one("--bg-cutovers", type=_positive, metavar="N", default=10, help="cutovers in a row (default 10)")
+    add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
+    add_one("--bg-artifacts", metavar="DIR", default="artifacts", help="where runs are kept (default artifacts/)")
+    add_one("--bg-keep-runs", type=_positive, metavar="N", default=10, help="how many runs are kept (default 10)")
+    add_one(
+        "--bg-rerun-inconclusive",
+        action="store_true",
+        help="run an inconclusive scenario once more, whole; both are recorded",
+    )
+    add_one(
+        "--bg-time-limit",
+        type=_positive,
+        metavar="SECONDS",
+        default=7200,
+        help="wall-clock limit of the whole run; stacks are dumped",
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:
+    """Name the nearest right option for a ``--bg-...`` that doesn't exist.
+
+    Raises:
+        pytest.UsageError: with what and mend.
+
+    """
+    for arg in args:
+        name = arg.split("=", 1)[0]
+        if name.startswith("--bg") and name not in known:
+            ours = [option for option in known if option.startswith("--bg-")]
+            near = difflib.get_close_matches(name, ours, n=1, cutoff=0.0)
+            raise pytest.UsageError(f"there is no option {name}\n  mend: did you mean {near[0]}?")
+
+
+def refuse(config: pytest.Config) -> None:
+    """Refuse options that would make a verdict worthless.
+
+    Raises:
+        pytest.UsageError: with what and mend.
+
+    """
+    if getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError(
+            "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
+        )
+    if given := config.getoption("kubeconfig", None):
+        raise pytest.UsageError(
+            f"a foreign kubeconfig was given: {given}\n"
+            "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache"
+        )
+
+
+def checkout_of(config: pytest.Config) -> Path:
+    """The folder after which the cluster is named."""
+    return Path(config.rootpath)

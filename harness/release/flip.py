@@ -1,0 +1,64 @@
+"""One flip of the switch: announced, sent once at its instant, journaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.errors import ClusterError
+from harness.release.bluegreen import State
+from harness.release.clock import Clock
+
+if TYPE_CHECKING:
+    from harness.release.switches import Switch
+
+LEAD_SECONDS = 1.0
+
+
+def check_lead(move: str, lead_s: float) -> None:
+    """Refuse an announcement that leaves faults no time to arm.
+
+    Raises:
+        ValueError: less than ``LEAD_SECONDS``.
+
+    """
+    if not lead_s >= LEAD_SECONDS:
+        raise ValueError(f"a {move} is announced at least {LEAD_SECONDS:g} s before, not {lead_s:g} s")
+
+
+def flip(
+    switch: Switch, event: Callable[..., None], clock: Clock, move: str, state: State, to: str, lead_s: float
+) -> None:
+    """Announce the move, wait for its instant, send it, and journal each step.
+
+    Args:
+        switch: sends exactly one request.
+        event: writes one event, ``event(name, **fields)``, at the moment of the call.
+        clock: to wait by.
+        move: "cutover" or "rollback".
+        state: before the move.
+        to: the side that users are pointed at.
+        lead_s: seconds from the announcement to the instant.
+
+    Raises:
+        ClusterError: refused, or not answered: then it may have taken effect all the same.
+
+    """
+    at_ns = clock.now_ns() + round(lead_s * 1e9)
+    event(
+        "cutover.planned",
+        at_ns=at_ns,
+        move=move,
+        from_revision=state.sides[state.active].version,
+        to_revision=state.sides[to].version,
+        from_side=state.active,
+        to_side=to,
+    )
+    clock.sleep_until(at_ns)
+    event("cutover.sent", move=move)
+    try:
+        done = switch.flip(to)
+    except ClusterError as error:
+        event("cutover.refused", move=move, reason=error.what)
+        raise
+    event("cutover.acknowledged", move=move, resource_version=done.resource_version)

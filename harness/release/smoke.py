@@ -1,0 +1,161 @@
+"""The check of the idle side by its internal name: a Job inside the cluster, and what its answer means."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster.answers import JobResult
+from harness.config import Config
+from harness.errors import ClusterError, SmokeFailed, WaitTimeout
+from harness.release.clock import Clock
+from harness.waiting import until
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+
+GRACE_SECONDS = 15.0
+"""Time for the Job's pod to be scheduled and started, beyond the check's own limit."""
+REQUEST_SECONDS = 5.0
+SETTLE_SECONDS = 5.0
+"""Time for the nodes to learn of the side's pods, before anything is counted."""
+POLL_SECONDS = 0.5
+NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+
+
+def job(config: Config, side: str, version: str, image: str, name: str) -> dict[str, Any]:
+    """The Job that checks one side.
+
+    Args:
+        config: what to ask for, and how an answer tells its revision.
+        side: checked by its internal Service.
+        version: the revision that every answer must tell.
+        image: the smoke runner's image.
+        name: the Job's name.
+
+    """
+    url = f"http://{config.service.internal_of(side)}:{config.service.port}{config.smoke.path}"
+    args = ["--url", url, "--requests", str(config.smoke.requests)]
+    args += ["--expect-status", str(config.request.expect_status)]
+    args += ["--identity", config.identity.revision, "--expect-revision", version]
+    args += ["--settle", f"{SETTLE_SECONDS:g}"]
+    args += ["--timeout", f"{min(REQUEST_SECONDS, config.limits.smoke_seconds):g}"]
+    for header, value in config.request.headers.items():
+        args += ["--header", f"{header}:{value}"]
+    container = {
+        "name": "smoke",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": args,
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+        },
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "bluegreen-smoke"}},
+        "spec": {
+            "backoffLimit": 0,  # one attempt: a second one would hide the first one's failure
+            "activeDeadlineSeconds": round(limit_seconds(config)) + 10,  # after the wait, for a harness that died
+            "template": {
+                "metadata": {"labels": {"app.kubernetes.io/name": "bluegreen-smoke"}},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "containers": [container],
+                },
+            },
+        },
+    }
+
+
+def run(kube: Kube, namespace: str, manifest: dict[str, Any], timeout: float, clock: Clock) -> str:
+    """Run the Job and wait for its result.
+
+    Args:
+        kube: the cluster.
+        namespace: where the Job runs.
+        manifest: as ``job`` gives it.
+        timeout: bound in seconds.
+        clock: to wait by.
+
+    Returns:
+        The detail of a check that passed.
+
+    Raises:
+        SmokeFailed: the check ran and failed, or ran out of time; with its detail.
+        ClusterError: the runner itself can't run.
+
+    """
+    name = manifest["metadata"]["name"]
+    kube.run_job(namespace, manifest)
+    result = kube.job_result(namespace, name)
+
+    def ended() -> bool:
+        nonlocal result
+        result = kube.job_result(namespace, name)
+        check_started(result)
+        return result.done
+
+    # Out of time: the result, which isn't done then, tells the rest.
+    with contextlib.suppress(WaitTimeout):
+        until(ended, f"Job {name}", timeout=timeout, every=POLL_SECONDS, clock=clock.now, sleep=clock.sleep)
+    return passed(result)
+
+
+def limit_seconds(config: Config) -> float:
+    """How long to wait for the Job."""
+    return config.limits.smoke_seconds + GRACE_SECONDS
+
+
+def check_started(result: JobResult) -> None:
+    """Raise if the runner can't start, which is the harness' fault and not the release's.
+
+    Raises:
+        ClusterError: its image isn't to be had.
+
+    """
+    if result.waiting in NO_IMAGE:
+        raise ClusterError(f"the smoke runner can't start: {result.waiting}", "load the smoke image into the cluster")
+
+
+def passed(result: JobResult) -> str:
+    """The detail of a check that passed.
+
+    Raises:
+        SmokeFailed: the check ran and failed, or ran out of time; with its detail.
+        ClusterError: the runner itself broke and gave no answer.
+
+    """
+    answer = _last_answer(result.log)
+    if answer is None:
+        if not result.done:
+            raise SmokeFailed(
+                "smoke: no result in time", "see whether the idle side answers; limits.smoke_seconds bounds it"
+            )
+        raise ClusterError(
+            f"the smoke runner ended without a result: {result.log.strip() or 'it said nothing'}",
+            "see its pod in the namespace's dump",
+        )
+    detail = str(answer.get("detail", ""))
+    if answer.get("result") != "pass" or not result.succeeded:
+        raise SmokeFailed(f"smoke: {detail}", "mend the version and deploy it again; users have not seen it")
+    return detail
+
+
+def _last_answer(log: str) -> dict[str, Any] | None:
+    for line in reversed(log.splitlines()):
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            continue  # the runner's own messages before its result
+        if isinstance(answer, dict) and "result" in answer:
+            return answer
+    return None

@@ -1,0 +1,99 @@
+"""What a person reads: why a scenario failed, and the verdict of the whole run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.evidence.timeline import Timeline
+
+AROUND_NS = 2_000_000_000
+_COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
+_QUIET = ("promise.declared", "pods.observed", "selector.observed")
+
+
+def finding_line(finding: Mapping[str, Any]) -> str:
+    """One finding on one line: verdict, check, measured against limit, detail."""
+    numbers = ""
+    if finding["limit"] is not None and finding["measured"] is not None:
+        numbers = f" measured {finding['measured']:g} {finding['unit']}, limit {finding['limit']:g}"
+    return f"{finding['verdict']:<12} {finding['check']:<18}{numbers}  {finding['detail']}".rstrip()
+
+
+def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
+    """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss."""
+    lines = [f"{record['verdict'].upper()}: {record['id']}"]
+    lines += [f"  {finding_line(f)}" for f in record["findings"] if f["verdict"] != "pass"]
+    around = events_around_first_loss(timeline)
+    if around:
+        lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
+    lines.append(f"  evidence: {record['evidence']}")
+    return "\n".join(lines)
+
+
+def events_around_first_loss(timeline: Timeline) -> list[str]:
+    """Events within 2 s of the first lost sample, with their offset from it in ms; empty if nothing was lost."""
+    table = timeline.samples
+    lost = table[(table["outcome"] == 1) | (table["outcome"] == 2)]
+    if not len(lost):
+        return []
+    first = int(lost["intended"].min())
+    lines = [(first, "first lost request")]
+    for event in timeline.events:
+        if abs(event.t - first) <= AROUND_NS and event.name not in _QUIET:
+            fields = " ".join(f"{key}={value}" for key, value in event.fields.items())
+            lines.append((event.t, f"{event.name} {fields}".strip()))
+    return [f"{(t - first) / 1e6:+9.1f} ms  {text}" for t, text in sorted(lines)]
+
+
+def scenario_line(record: Mapping[str, Any]) -> str:
+    """One scenario on one line: verdict, name, requests and losses, how fast the flip was."""
+    samples = record["samples"]
+    lost = samples["failed"] + samples["unknown"]
+    text = f"{record['verdict']:<12} {record['id'].rsplit('/', 1)[-1]}  {lost} lost of {samples['issued']}"
+    first = (record.get("cutover") or {}).get("first_new_ms")
+    if first is not None:
+        text += f", first new answer {first:.0f} ms after the switch"
+    back = (record.get("rollback") or {}).get("first_new_ms")
+    if back is not None:
+        text += f", back after {back:.0f} ms"
+    return text
+
+
+def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> None:
+    """Print the verdict of the run.
+
+    Args:
+        reporter: pytest's terminal reporter.
+        document: verdict.json as data.
+        folder: the run's folder.
+        arguments: pytest's command line, for the command that repeats it.
+
+    """
+    reporter.write_sep("=", "blue-green verdict", bold=True)
+    for record in document["scenarios"]:
+        reporter.write_line(scenario_line(record), **{_COLORS[record["verdict"]]: True})
+        if record["verdict"] == "inconclusive":
+            for finding in record["findings"]:
+                if finding["verdict"] == "inconclusive":
+                    reporter.write_line(f"    {finding_line(finding)}")
+    for error in document["harness_errors"]:
+        reporter.write_line(f"harness      {error}", red=True)
+    good = sum(1 for record in document["scenarios"] if record["verdict"] == "pass")
+    unproven = sorted({name for record in document["scenarios"] for name in record.get("unproven", [])})
+    verdict = document["verdict"]
+    total = len(document["scenarios"])
+    reporter.write_line("")
+    reporter.write_line(f"verdict: {verdict} ({good} of {total} scenarios)", bold=True, **{_COLORS[verdict]: True})
+    cutovers = sum(record["cutovers"] for record in document["scenarios"])
+    if cutovers:
+        reporter.write_line(f"evidence: {cutovers} cutovers and rollbacks; {folder}")
+    else:
+        reporter.write_line(f"evidence: {folder}")
+    if unproven:
+        reporter.write_line(f"unproven: {', '.join(unproven)}")
+    reporter.write_line(f"not covered: {'; '.join(document['not_covered'])}")
+    reporter.write_line(f"repeat: pytest {shlex.join(str(argument) for argument in arguments)}")

@@ -1,0 +1,126 @@
+"""The state of one pytest run: its folder, the scenarios' records, what broke, the clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.report.artifacts import Run, verdict_document
+
+if TYPE_CHECKING:
+    from harness.instrument import Instrument
+    from harness.scenario import Scenario
+
+
+class Inconclusive(Exception):
+    """The evidence doesn't suffice for a verdict."""
+
+
+class RunState:
+    """Collects what the verdict is made of; owned by the plugin, written by it at the end.
+
+    Args:
+        config: pytest's configuration.
+
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._run: Run | None = None
+        self._started = time.monotonic()
+        self._timer: threading.Timer | None = None
+        self._attempts: dict[str, int] = {}
+        self.scenarios: dict[str, dict[str, Any]] = {}
+        self.errors: dict[str, str] = {}
+        self.raised: list[BaseException] = []
+        self.environment: dict[str, Any] = {}
+        self.instrument: Instrument | None = None
+        self.timed_out = False
+
+    @property
+    def run(self) -> Run:
+        """The run's folder, made when the first scenario needs it."""
+        if self._run is None:
+            root = Path(self._config.getoption("--bg-artifacts"))
+            root = root if root.is_absolute() else self._config.rootpath / root
+            self._run = Run(root, self._config.getoption("--bg-keep-runs"))
+        return self._run
+
+    @property
+    def folder(self) -> Path:
+        """Where the evidence is."""
+        return self.run.folder
+
+    @property
+    def only_failures(self) -> bool:
+        """True if tests failed for another reason than an inconclusive verdict or a broken harness."""
+        return not self.errors and all(record["verdict"] == "pass" for record in self.scenarios.values())
+
+    def attempt(self, node_id: str) -> int:
+        """1 for the first attempt of a scenario, 2 for its repetition."""
+        return self._attempts.get(node_id, 0) + 1
+
+    def again(self, node_id: str) -> None:
+        """The scenario's attempt is over and another one follows."""
+        self._attempts[node_id] = self.attempt(node_id)
+
+    def add(self, node_id: str, record: Mapping[str, Any]) -> None:
+        """Keep the record of a judged scenario; an earlier attempt's stays inside ``attempts``."""
+        fresh = dict(record)
+        earlier = self.scenarios.get(node_id)
+        short = {"verdict": fresh["verdict"], "evidence": fresh.get("evidence", "")}
+        fresh["attempts"] = [*(earlier["attempts"] if earlier else []), short]
+        self.scenarios[node_id] = fresh
+
+    def broke(self, node_id: str, error: BaseException) -> None:
+        """The harness broke while it ran ``node_id``; the scenario has no verdict."""
+        self.errors[node_id] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        self.raised.append(error)
+
+    def document(self) -> dict[str, Any]:
+        """verdict.json as data."""
+        config = self._config
+        tier = config.getoption("-m") or config.getoption("--bg-tier")
+        return verdict_document(
+            self.run.id,
+            tier,
+            time.monotonic() - self._started,
+            self.environment,
+            self.instrument.record() if self.instrument else {"self_test": "skipped", "injected": 0, "reported": 0},
+            list(self.scenarios.values()),
+            [f"{node_id}: {text}" for node_id, text in self.errors.items()],
+        )
+
+    def write(self, *, latest: bool) -> dict[str, Any]:
+        """Write verdict.json; ``latest`` also moves artifacts/latest/ to it."""
+        document = self.document()
+        self.run.write_verdict(document, latest=latest)
+        return document
+
+    def start_clock(self, out_of_time: Callable[[float], None]) -> None:
+        """Call ``out_of_time`` once, from another thread, when the run exceeds --bg-time-limit."""
+        limit = float(self._config.getoption("--bg-time-limit"))
+
+        def expire() -> None:
+            self.timed_out = True
+            self.errors["the run"] = f"did not end within {limit:.0f} s (--bg-time-limit)"
+            out_of_time(limit)
+
+        self._timer = threading.Timer(limit, expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop_clock(self) -> None:
+        """The run is over."""
+        if self._timer:
+            self._timer.cancel()
+
+
+RUN = pytest.StashKey[RunState]()
+CURRENT: pytest.StashKey[Scenario] = pytest.StashKey()
+"""In an item's stash while the item's scenario has its record open."""

@@ -1,0 +1,145 @@
+"""One running scenario: its folder and record, judged once from what is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.checks.finding import Finding
+from harness.checks.promise import Promise
+from harness.checks.registry import judge
+from harness.checks.verdict import overall
+from harness.config import Config
+from harness.errors import HarnessError, ReleaseError
+from harness.evidence.losses import lost_mask
+from harness.evidence.store import read
+from harness.evidence.summary import scenario_record
+from harness.journal import Journal
+from harness.report.terminal import failure_text
+from harness.run import Inconclusive, RunState
+
+WATCH_LOST_SHARE = 0.01
+"""Share of the samples since the watch began that may be lost before the watch rolls back."""
+WATCH_SAMPLES = 50
+"""Samples before a breach is looked for: a share of a handful says nothing."""
+
+
+@dataclass
+class Scenario:
+    """What a scenario's fixtures share: identity, record, and the judgement at the end.
+
+    Args:
+        node_id: pytest's id.
+        folder: this attempt's evidence.
+        journal: open record in ``folder``.
+        config: the application's configuration.
+        path: "service" or "ingress".
+        promises: as declared, with placeholders resolved.
+        run: where the record goes.
+        started: monotonic seconds.
+        at_end: called, last in first out, before the record is judged: observers stop, final facts are read.
+
+    """
+
+    node_id: str
+    folder: Path
+    journal: Journal
+    config: Config
+    path: str
+    promises: Sequence[Promise]
+    run: RunState
+    started: float
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+
+    failed: bool = False
+
+    @property
+    def run_tag(self) -> str:
+        """Prefix of this attempt's request ids: unique, and fit for a header."""
+        return hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
+
+    @property
+    def expect(self) -> str:
+        """What the promises amount to: no_loss, refused, loses, or bounded."""
+        checks = {promise.check for promise in self.promises}
+        for check, word in (("loses", "loses"), ("red", "loses"), ("refused", "refused"), ("nothing_lost", "no_loss")):
+            if check in checks:
+                return word
+        return "bounded"
+
+    def breached(self) -> Finding | None:
+        """What the watch may ask at any time: too many requests lost since it began, by the record so far."""
+        timeline = read(self.folder)
+        began = [event.t for event in timeline.named("watch.started")]
+        if not began:
+            return None
+        table = timeline.samples
+        since = table[table["intended"] >= began[-1]]
+        lost = int(lost_mask(since).sum())
+        if len(since) < WATCH_SAMPLES or lost <= WATCH_LOST_SHARE * len(since):
+            return None
+        detail = f"{lost} of {len(since)} requests lost since the watch began"
+        return Finding("watch", "fail", lost / len(since), WATCH_LOST_SHARE, "share", detail)
+
+    def conclude(self, raised: BaseException | None) -> None:
+        """End the record, judge it, keep the result, and raise once if the verdict isn't a pass.
+
+        Args:
+            raised: the release's error that ended the body, if any.
+
+        Raises:
+            pytest.fail.Exception: the verdict is fail.
+            Inconclusive: the verdict is inconclusive.
+
+        """
+        self._end()
+        timeline = read(self.folder)
+        findings = list(judge(timeline, self.promises))
+        if raised is not None:
+            findings.append(Finding("completed", "fail", 0.0, 1.0, "scenario", str(raised)))
+        verdict = overall(findings)
+        self.failed = verdict != "pass"
+        record = {
+            **scenario_record(timeline, findings, scenario_id=self.node_id),
+            "verdict": verdict,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "evidence": str(self.folder),
+        }
+        self.run.add(self.node_id, record)
+        if verdict == "fail":
+            error = pytest.fail.Exception(failure_text(record, timeline), pytrace=False)
+            raise error from (raised if isinstance(raised, ReleaseError) else None)
+        if verdict == "inconclusive":
+            raise Inconclusive(failure_text(record, timeline))
+
+    def abandon(self, error: Exception) -> None:
+        """The harness broke: keep the evidence, judge nothing."""
+        self.failed = True
+        self.journal.event("scenario.broke", error=str(error))
+        self._end()
+
+    def _end(self) -> None:
+        first: HarnessError | None = None
+        while self.at_end:
+            try:
+                self.at_end.pop()()
+            except HarnessError as error:
+                first = first or error
+        self.journal.event("scenario.finished")
+        if first is not None:
+            raise first
+
+
+def resolve(promise: Promise, config: Config) -> Promise:
+    """``promise`` with a scenario's words for versions replaced by the configuration's versions."""
+
+    def one(value: Any) -> Any:
+        return config.version(value) if isinstance(value, str) else value
+
+    return Promise(promise.check, {key: one(value) for key, value in promise.params.items()})

@@ -1,0 +1,54 @@
+"""From pytest's options and the configurations to what the cluster session needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from harness.cluster.images import Bases
+from harness.cluster.session import Application, Options
+from harness.config import Config
+
+PYTEST_KIND_DEFAULT_NAME = "pytest-kind"
+
+
+def options_of(config: pytest.Config, images: Path, manifests: Path) -> Options:
+    """The session's options from pytest's, pytest-kind's own included.
+
+    Args:
+        config: pytest's configuration.
+        images: the data folder of that name.
+        manifests: the data folder of that name.
+
+    """
+    get = config.getoption
+    name = get("cluster_name", None)
+    return Options(
+        checkout=Path(config.rootpath),
+        images_folder=images,
+        manifests_folder=manifests,
+        image_mode=get("--bg-images"),
+        mirror=get("--bg-registry-mirror"),
+        engine=get("--bg-engine"),
+        install_packages=get("--bg-install-packages"),
+        kube_proxy=get("--bg-kube-proxy"),
+        keep=bool(get("keep_cluster", False)),
+        # pytest-kind's default would be shared by every project on the machine
+        cluster_name=None if name == PYTEST_KIND_DEFAULT_NAME else name,
+        node_image=get("kind_image", None),
+        kind=get("kind_bin", None),
+        kubectl=get("kind_kubectl_bin", None),
+    )
+
+
+def applications_of(configs: Iterable[Config]) -> list[Application]:
+    """What has to be built: one application per configuration with a [build] table."""
+    found = []
+    for config in sorted(configs, key=lambda one: str(one.file)):
+        build = config.build
+        if build is not None:
+            tags = {config.app.image_of(version): dict(args) for version, args in build.versions.items()}
+            found.append(Application(build.context, Bases(build.rootfs, build.base), tags))
+    return found

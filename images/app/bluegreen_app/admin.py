@@ -1,0 +1,84 @@
+"""What only the cluster reaches: port 8081, which is in no Service.
+
+GET  /state               counters and switches
+GET  /drain?seconds=      begin the drain and answer when it has ended: the kubelet's preStop hook can only GET
+POST /drain?seconds=      begin the drain and answer at once
+POST /cpu?ms=             set the CPU cost of a user's request
+POST /fail?rate=          set the share of users' requests that fails
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .arrivals import Ledger
+from .drain import Drain
+from .settings import bounded
+from .state import State
+
+
+def build(state: State, ledger: Ledger, drain: Drain) -> Starlette:
+    """Build the admin application."""
+    admin = _Admin(state, ledger, drain)
+    return Starlette(
+        routes=[
+            Route("/state", admin.state),
+            Route("/drain", admin.drain, methods=["GET", "POST"]),
+            Route("/cpu", admin.cpu, methods=["POST"]),
+            Route("/fail", admin.fail, methods=["POST"]),
+        ],
+        exception_handlers={ValueError: _bad_request},
+    )
+
+
+async def _bad_request(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)
+
+
+class _Admin:
+    def __init__(self, state: State, ledger: Ledger, drain: Drain) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._drain = drain
+
+    async def state(self, _: Request) -> Response:
+        return JSONResponse(self._snapshot())
+
+    async def drain(self, request: Request) -> Response:
+        default = str(self._state.settings.drain_seconds)
+        self._drain.begin(bounded(request.query_params.get("seconds", default), "seconds", 0, 3600))
+        if request.method == "POST":
+            return JSONResponse(self._snapshot(), 202)
+        return JSONResponse(asdict(await self._drain.finished()))
+
+    async def cpu(self, request: Request) -> Response:
+        self._state.cpu_ms = bounded(request.query_params.get("ms", ""), "ms", 0, 1000)
+        return JSONResponse(self._snapshot())
+
+    async def fail(self, request: Request) -> Response:
+        self._state.fail_rate = bounded(request.query_params.get("rate", ""), "rate", 0, 1)
+        return JSONResponse(self._snapshot())
+
+    def _snapshot(self) -> dict[str, object]:
+        state = self._state
+        return {
+            **state.settings.identity,
+            "ready": state.ready,
+            "draining": state.draining,
+            "open": self._drain.open_connections,
+            "in_flight": state.in_flight,
+            "arrivals": state.arrivals,
+            "last_arrival_ns": state.last_arrival_ns,
+            "probes": state.probes,
+            "applied": state.applied,
+            "applied_again": state.applied_again,
+            "cpu_ms": state.cpu_ms,
+            "fail_rate": state.fail_rate,
+            "keep_alive_seconds": state.settings.keep_alive_seconds,
+            "ledger": {"path": self._ledger.path, "complete": not self._ledger.error, "error": self._ledger.error},
+        }

@@ -1,0 +1,100 @@
+"""Two uvicorn servers on one event loop: users on one port, the cluster on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.server import Server
+
+from . import admin, app
+from .arrivals import Ledger
+from .drain import Drain
+from .settings import Settings
+from .state import State
+
+BACKLOG = 2048
+LAST_WORDS_SECONDS = 1
+"""After the drain: how long uvicorn lets the answers that are still owed go on before it cancels them."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Server(Server):
+    """A server that leaves the signals alone: they begin the drain, not uvicorn's shutdown."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until a drain has ended.
+
+    SIGTERM begins a drain, SIGINT ends it at once.
+
+    Raises:
+        OSError: a port can't be had.
+
+    """
+    loop = asyncio.get_running_loop()
+    state = State(settings)
+    with contextlib.ExitStack() as stack:
+        public_socket = stack.enter_context(_listen(settings.host, settings.port))
+        admin_socket = stack.enter_context(_listen(settings.host, settings.admin_port))
+        ledger = Ledger(settings.ledger_dir, settings.pod)
+        stack.callback(ledger.close)
+
+        public = _server(app.build(state, ledger), settings)
+        drain = Drain(state, lambda: len(public.server_state.connections), quiet_seconds=settings.quiet_seconds)
+        internal = _server(admin.build(state, ledger, drain), settings)
+
+        loop.add_signal_handler(signal.SIGTERM, drain.begin, settings.drain_seconds)
+        loop.add_signal_handler(signal.SIGINT, drain.begin, 0.0)
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(public.serve([public_socket]))
+            tasks.create_task(internal.serve([admin_socket]))
+            ports = {"port": public_socket.getsockname()[1], "admin_port": admin_socket.getsockname()[1]}
+            _log.info("listening", extra={"fields": ports})
+            await drain.finished()
+            public.should_exit = True
+            await serving
+            internal.should_exit = True  # last: the hook that began the drain still waits for its answer
+
+
+def _server(asgi: ASGIApp, settings: Settings) -> _Server:
+    return _Server(
+        Config(
+            asgi,
+            http="httptools",
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=settings.keep_alive_seconds,
+            timeout_graceful_shutdown=LAST_WORDS_SECONDS,
+        )
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # The protocol is named, as socket.create_server doesn't: only then asyncio sets TCP_NODELAY on what it accepts,
+    # and without that an answer's body waits 40 ms for the acknowledgement of its header.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"can't listen on {host}:{port}: {error}") from error
+    return listener

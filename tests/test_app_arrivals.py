@@ -1,0 +1,145 @@
+"""The record of arrivals: stamped first, complete or openly incomplete, one line per fact."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from images.app.bluegreen_app import app
+from images.app.bluegreen_app.arrivals import Arrivals, Ledger, token
+from images.app.bluegreen_app.identity import Identity
+from images.app.bluegreen_app.settings import Settings
+from images.app.bluegreen_app.state import State
+
+
+def send(asgi: ASGIApp, *requests: tuple[str, str, str]) -> list[httpx.Response]:
+    """Send (method, path, request id) one after the other."""
+
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pod") as client:
+            return [await client.request(m, p, headers={"X-Request-Id": i}) for m, p, i in requests]
+
+    return asyncio.run(run())
+
+
+def lines(folder: Path, pod: str = "p") -> list[list[str]]:
+    text = (folder / f"{pod}.arrivals").read_text("ascii")
+    assert text.endswith("\n")
+    return [line.split(" ") for line in text.splitlines()]
+
+
+def test_arrivals_and_applied_posts_are_recorded_in_order_on_the_monotonic_clock(tmp_path: Path) -> None:
+    state = State(Settings())
+    before = time.monotonic_ns()
+    public = app.build(state, Ledger(str(tmp_path), "p"))
+    send(public, ("GET", "/?q=1", "a"), ("GET", "/readyz", "probe"), ("POST", "/orders", "b"), ("GET", "/x", "c"))
+    records = lines(tmp_path)
+    assert [[r[0], *r[2:]] for r in records] == [
+        ["A", "a", "GET", "/"],
+        ["A", "b", "POST", "/orders"],
+        ["P", "b"],
+        ["A", "c", "GET", "/x"],
+    ]
+    stamps = [int(r[1]) for r in records]
+    assert stamps == sorted(stamps)
+    assert before <= stamps[0] <= stamps[-1] <= time.monotonic_ns()
+    assert state.last_arrival_ns == stamps[-1]
+
+
+def test_the_stamp_is_on_disk_before_the_handler_runs_and_stays_when_it_fails(tmp_path: Path) -> None:
+    seen: list[list[list[str]]] = []
+
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(lines(tmp_path))
+        raise RuntimeError("the handler dies")
+
+    state = State(Settings())
+    asgi = Identity(Arrivals(handler, state, Ledger(str(tmp_path), "p")), state)
+    with pytest.raises(RuntimeError, match="the handler dies"):
+        send(asgi, ("GET", "/", "a"))
+    assert [r[2] for r in seen[0]] == ["a"]
+    assert (state.arrivals, state.in_flight) == (1, 0)
+
+
+def test_a_restarted_pod_appends_to_its_record(tmp_path: Path) -> None:
+    for _ in range(2):
+        ledger = Ledger(str(tmp_path), "p")
+        ledger.arrived(1, "a", "GET", "/")
+        ledger.close()
+    assert len(lines(tmp_path)) == 2
+
+
+def test_each_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+    write = os.write
+
+    def spy(descriptor: int, data: bytes) -> int:
+        writes.append(data)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", spy)
+    ledger = Ledger(str(tmp_path), "p")
+    ledger.arrived(1, "a", "GET", "/")
+    ledger.applied(2, "a")
+    ledger.close()
+    assert writes == [b"A 1 a GET /\n", b"P 2 a\n"]
+
+
+def test_without_a_folder_the_service_runs_and_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        ledger = Ledger(str(tmp_path / "missing"), "p")
+        answers = send(app.build(State(Settings()), ledger), ("GET", "/", "a"), ("POST", "/orders", "b"))
+    assert [a.status_code for a in answers] == [200, 201]
+    assert [r.getMessage() for r in caplog.records] == ["ledger"]
+    assert "No such file" in ledger.error
+
+
+@pytest.mark.parametrize("failure", ["error", "short"])
+def test_a_record_with_a_hole_is_given_up_and_says_so(
+    failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(str(tmp_path), "p")
+    assert ledger.error == ""
+
+    def full(descriptor: int, data: bytes) -> int:
+        if failure == "error":
+            raise OSError(28, "No space left on device")
+        return len(data) - 1
+
+    monkeypatch.setattr(os, "write", full)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            ledger.arrived(1, "a", "GET", "/")
+    monkeypatch.undo()
+    ledger.arrived(2, "b", "GET", "/")
+    assert ledger.error
+    assert len(caplog.records) == 1
+    assert (tmp_path / "p.arrivals").read_bytes() == b""
+
+
+def test_an_id_that_would_forge_a_line_or_a_header_is_made_one_word(tmp_path: Path) -> None:
+    public = app.build(State(Settings()), Ledger(str(tmp_path), "p"))
+    (answer,) = send(public, ("GET", "/a%20b%0aP%201%20x", "x y\tP 1 z"))
+    assert answer.headers["x-request-id"] == "x?y?P?1?z"
+    (record,) = lines(tmp_path)
+    assert (record[0], record[2], len(record)) == ("A", "x?y?P?1?z", 5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(), st.integers(min_value=1, max_value=50))
+def test_a_token_is_one_visible_ascii_word_within_its_limit(text: str, limit: int) -> None:
+    word = token(text, limit)
+    assert 1 <= len(word) <= limit
+    assert all("!" <= c <= "~" for c in word)
+    if text and len(text) <= limit and all("!" <= c <= "~" for c in text):
+        assert word == text

@@ -1,0 +1,170 @@
+"""The command ``bluegreen``: stored runs judged again, and everything put away."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import __version__
+from harness.checks.promise import Promise
+from harness.cli import main
+from harness.cluster import host, kind
+from harness.cluster.store import Store
+from harness.evidence.timeline import Timeline
+from harness.words import nothing_lost
+from tests.conftest import ORDINARY, Programs
+from tests.simulated import Down, World, event, having, play, write
+
+
+def _store(folder: Path, timeline: Timeline, promise: Promise | None = None) -> Path:
+    folder.mkdir(parents=True)
+    promised = (promise or nothing_lost()).to_dict()
+    write(folder, having(timeline, event(-1.9, "promise.declared", **promised)))
+    return folder
+
+
+# -- recheck ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("world", "code", "verdict"),
+    [
+        ({}, 0, "pass"),
+        ({"downs": (Down(6.0, 6.2),)}, 1, "fail"),
+        ({"lag_ms": 60.0}, 10, "inconclusive"),
+    ],
+)
+def test_a_stored_run_is_judged_again_with_the_same_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], world: dict[str, Any], code: int, verdict: str
+) -> None:
+    _store(tmp_path / "run" / "one", play(World(**world)))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert main(["recheck", str(tmp_path / "run")]) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{verdict:<12} one"
+    assert lines[-1] == f"verdict: {verdict}"
+    assert any("nothing_lost" in line for line in lines)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_worst_of_several_scenarios_is_the_runs_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _store(tmp_path / "a", play(World()))
+    _store(tmp_path / "b", play(World(downs=(Down(6.0, 6.2),))))
+    _store(tmp_path / "c", play(World(lag_ms=60.0)))
+    assert main(["recheck", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "verdict: fail"
+    assert main(["recheck", str(tmp_path / "a")]) == 0
+
+
+def test_a_folder_without_a_record_is_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recheck", str(tmp_path / "nothing")]) == 4
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"bluegreen: no stored scenario in {tmp_path / 'nothing'}",
+        "  mend: give a folder below artifacts/",
+    ]
+
+
+def test_a_promise_that_no_check_can_judge_is_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _store(tmp_path / "a", play(World()), Promise("nothing_lots"))
+    assert main(["recheck", str(tmp_path)]) == 4
+    assert "did you mean nothing_lost?" in capsys.readouterr().err
+
+
+# -- usage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [[], ["reckeck"], ["recheck"], ["clean", "--everything"]])
+def test_wrong_usage_is_exit_code_4(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    assert main(words) == 4
+    assert "usage: bluegreen" in capsys.readouterr().err
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+    assert main(["--help"]) == 0
+    assert {"recheck", "clean"} <= set(
+        capsys.readouterr().out.replace(",", " ").replace("{", " ").replace("}", " ").split()
+    )
+
+
+# -- clean ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs) -> Store:
+    """The cache folder that the command will find, and no engine until a test adds one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(host, "detect", lambda: ORDINARY)
+    return Store(tmp_path / "cache" / "pytest-bluegreen", lambda text: None)
+
+
+def _home(store: Store, name: str) -> Path:
+    home = store.root / "clusters" / name
+    home.mkdir(parents=True)
+    (home / "owner.json").write_text(json.dumps({"key": "", "mapped": {}, "checkout": str(Path.cwd())}))
+    return home
+
+
+def test_where_nothing_was_ever_made_there_is_nothing_to_clean(store: Store, programs: Programs) -> None:
+    programs.add("podman")
+    assert main(["clean", "--all"]) == 0
+    assert programs.calls() == []
+
+
+def test_clean_takes_this_checkouts_cluster_only(store: Store, programs: Programs) -> None:
+    programs.add("podman", '[ "$1" = ps ] && echo node; exit 0')
+    mine, other = _home(store, kind.name_of(Path.cwd())), _home(store, "bluegreen-other")
+    assert main(["clean"]) == 0
+    assert (mine.exists(), other.exists()) == (False, True)
+    label = f"label=io.x-k8s.kind.cluster={mine.name}"
+    assert [words[4] for words in programs.calls("podman", "ps")] == [label]
+    assert programs.calls("podman", "rm") == [["podman", "rm", "--force", "--volumes", "node"]]
+
+
+def test_clean_all_takes_every_cluster_and_the_cache(store: Store, programs: Programs) -> None:
+    for name in ("docker", "podman"):
+        programs.add(name, '[ "$1" = ps ] && echo "$5" ; exit 0')
+    _home(store, "bluegreen-a")
+    _home(store, "bluegreen-b")
+    readonly = store.root / "go" / "mod" / "module"
+    readonly.mkdir(parents=True)
+    (readonly / "file.go").touch()
+    (readonly / "file.go").chmod(0o444)
+    readonly.chmod(0o555)
+    assert main(["clean", "--all"]) == 0
+    assert not store.root.exists()
+    assert len(programs.calls("docker", "rm")) == len(programs.calls("podman", "rm")) == 2
+    assert programs.calls("podman", "system") == []  # without a store of our own the user's is left alone
+
+
+def test_our_own_podman_store_is_emptied(store: Store, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs.add("podman", 'echo "$CONTAINERS_STORAGE_CONF" > "$STATE/conf"')
+    monkeypatch.setattr(host, "detect", lambda: replace(ORDINARY, root=True))
+    store.root.mkdir(parents=True)
+    assert main(["clean", "--all"]) == 0
+    assert programs.calls("podman", "system") == [["podman", "system", "reset", "--force"]]
+    assert (programs.state / "conf").read_text().startswith(str(store.root))
+
+
+def test_a_cluster_in_use_survives_and_so_does_the_cache(
+    store: Store, programs: Programs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs.add("podman", '[ "$1" = ps ] && echo node; exit 0')
+    used, unused = _home(store, "bluegreen-a"), _home(store, "bluegreen-b")
+    with store.lock("cluster-bluegreen-a"):
+        assert main(["clean", "--all"]) == 11
+    assert (used / "owner.json").exists()
+    assert not unused.exists()
+    assert len(programs.calls("podman", "rm")) == 1
+    said = capsys.readouterr().err
+    assert "another process has held" in said
+    assert "mend: wait for the other run" in said
+    assert main(["clean", "--all"]) == 0
+    assert not store.root.exists()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.config import find, load
+from harness.errors import EXIT_CONFIGURATION, ConfigurationError
+from tests.fake_kube import CONFIG, config_in
+
+
+def refusal(folder: Path, text: str) -> tuple[str, str]:
+    with pytest.raises(ConfigurationError) as error:
+        config_in(folder, text)
+    assert error.value.exit_code == EXIT_CONFIGURATION
+    assert error.value.mend
+    return error.value.what, error.value.mend
+
+
+def line_of(text: str, start: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if line.startswith(start))
+
+
+def test_the_projects_own_files_are_read() -> None:
+    root = Path(__file__).parent.parent
+    assert load(root).app.manifests == root / "manifests" / "demo"
+    assert load(root / "manifests" / "nginx" / "bluegreen.toml").ledger is None
+
+
+def test_defaults_and_relative_paths(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    assert config.file == tmp_path / "bluegreen.toml"
+    assert config.app.manifests == tmp_path / "manifests"
+    assert config.app.image_of("v9") == "localhost/shop:v9"
+    assert config.service.internal_of("green") == "shop-green"
+    assert config.sides.deployments == {"blue": "shop-blue", "green": "shop-green"}
+    assert (config.request.method, config.request.path, config.request.expect_status) == ("GET", "/", 200)
+    assert (config.load.fresh, config.load.busy) == (200.0, 50.0)
+    assert config.admin is not None
+    assert config.admin.state == "/state"
+    assert config.bad.refused_by_smoke is None
+    assert config.limits.cutover_seconds == 2.0
+    assert hash(config) == hash(load(config.file))
+
+
+def test_found_upwards_and_in_pyproject(tmp_path: Path) -> None:
+    config_in(tmp_path)
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (tmp_path / "a" / "pyproject.toml").write_text("[tool.other]\n")
+    assert find(deep) == tmp_path / "bluegreen.toml"
+    inside = CONFIG.replace("[", "[tool.bluegreen.").replace("schema = 1", "[tool.bluegreen]\nschema = 1")
+    (tmp_path / "a" / "pyproject.toml").write_text(inside.replace('"manifests"', '"../manifests"'))
+    assert load(deep).file == tmp_path / "a" / "pyproject.toml"
+    assert load(deep).app == load(tmp_path).app
+
+
+def test_error_in_pyproject_has_its_line(tmp_path: Path) -> None:
+    config_in(tmp_path)
+    text = CONFIG.replace("[", "[tool.bluegreen.").replace("schema = 1", "[tool.bluegreen]\nschema = 1")
+    text = text.replace("port = 80", "port = 0")
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigurationError) as error:
+        load(tmp_path / "pyproject.toml")
+    assert f"pyproject.toml:{line_of(text, 'port = 0')}: tool.bluegreen.service.port is 0" in error.value.what
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no bluegreen\.toml"):
+        find(tmp_path)
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "near"),
+    [
+        ("container =", "contaner =", "'container'"),
+        ("selector_key =", "selctor_key =", "'selector_key'"),
+        ("[limits]", "[limit]", "'limits'"),
+        ("smoke_seconds =", "smoke_secs =", "'smoke_seconds'"),
+    ],
+)
+def test_unknown_key_names_the_nearest_and_its_line(tmp_path: Path, right: str, wrong: str, near: str) -> None:
+    text = CONFIG.replace(right, wrong)
+    what, mend = refusal(tmp_path, text)
+    assert f"bluegreen.toml:{line_of(text, wrong)}: unknown key" in what
+    assert mend == f"did you mean {near}?"
+
+
+def test_unknown_key_like_none_lists_all(tmp_path: Path) -> None:
+    what, mend = refusal(tmp_path, CONFIG + "[zzz]\n")
+    assert "unknown key 'zzz'" in what
+    assert "identity" in mend
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("schema = 1", "schema = 2", "schema is 2"),
+        ("schema = 1", "schema = true", "must be a whole number, not a boolean"),
+        ("port = 80", 'port = "80"', "service.port must be a whole number, not a string"),
+        ("port = 80", "port = 70000", "service.port is 70000"),
+        ("[limits]", "[load]\nfresh = 0\n[limits]", "load.fresh is 0"),
+        ("[limits]", "[load]\nbusy = 1001\n[limits]", "load.busy is 1001"),
+        ("[limits]", "[load]\nbusy = nan\n[limits]", "load.busy is nan"),
+        ("[limits]", "[load]\nbusy = inf\n[limits]", "load.busy is inf"),
+        ('shop:{version}"', 'shop:latest"', "app.image can't be"),
+        ('internal = "shop-{side}"', 'internal = "shop-green"', "service.internal can't be"),
+        ('new = "v2"', 'new = "v1"', "app.new is 'v1', as app.old is"),
+        ('green = "shop-green"', 'green = "shop-blue"', "sides.green is 'shop-blue', as sides.blue is"),
+        ('manifests = "manifests"', 'manifests = "elsewhere"', "has no kustomization.yaml"),
+        ('revision = "header:X-Revision"', 'revision = "cookie:x"', "identity.revision can't be"),
+        ('revision = "header:X-Revision"', "", "identity.revision is missing"),
+        ('host_path = "/var/lib/shop"', 'host_path = "/"', "ledger.host_path can't be"),
+        ("[limits]", "[request]\nmethod = 'get'\n[limits]", "request.method can't be"),
+        ("[limits]", "[request]\nheaders = { A = 1 }\n[limits]", "request.headers holds 'A' with a number"),
+        ("[limits]", '[request]\nheaders = { A = "x\\ny" }\n[limits]', "request.headers hold a line end"),
+        ("[limits]", "[request]\npath = 'x'\n[limits]", "request.path can't be"),
+        ("[limits]", "ingress = 5\n[limits]", "unknown key"),
+    ],
+)
+def test_wrong_values_are_refused(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    text = CONFIG.replace(right, wrong)
+    assert text != CONFIG
+    what, _ = refusal(tmp_path, text)
+    assert said in what
+    assert "bluegreen.toml:" in what
+
+
+def test_table_that_is_none(tmp_path: Path) -> None:
+    what, _ = refusal(tmp_path, "load = 3\n" + CONFIG)
+    assert "bluegreen.toml:1: load must be a table, not a number" in what
+
+
+def test_line_numbers_survive_odd_spellings(tmp_path: Path) -> None:
+    text = 'schema = 1\nload."fresh" = 5\n' + CONFIG.replace("schema = 1\n", "")
+    text = text.replace("[limits]", '[request]\nbody = """\n[load]\nfresh = 1\n"""\npath = "no"\n[limits]')
+    what, _ = refusal(tmp_path, text)
+    assert f":{line_of(text, 'path = ')}: request.path" in what
+    what, _ = refusal(tmp_path, text.replace('"fresh" = 5', '"fresh" = 0').replace('path = "no"', 'path = "/"'))
+    assert ":2: load.fresh is 0" in what
+
+
+def test_not_toml(tmp_path: Path) -> None:
+    what, _ = refusal(tmp_path, "schema = 1\n[app\n")
+    assert "bluegreen.toml:2: not TOML" in what
+    (tmp_path / "bluegreen.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load(tmp_path)

@@ -1,0 +1,514 @@
+"""The plugin as a user meets it: scenarios run in an inner pytest, with a scripted timeline in place of a cluster."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import scipy.special
+
+import harness.loading
+import harness.report.terminal
+import harness.scenario
+import harness.words
+import tests.simulated
+
+# an inner run in this process forgets what it imported, and numpy can't be imported twice: so it is there before
+HERE_TO_STAY = (
+    scipy.special,
+    harness.loading,
+    harness.report.terminal,
+    harness.scenario,
+    harness.words,
+    tests.simulated,
+)
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFTEST = """
+import pathlib, time, types
+import pytest
+from tests import simulated
+
+LEFT_OUT = ("run.started", "instrument.tested", "scenario.finished")  # the plugin writes these itself
+
+@pytest.fixture(scope="session")
+def cluster(bluegreen_run, pytestconfig):
+    log = pathlib.Path(pytestconfig.rootpath, "clusters.log")
+    with log.open("a") as lines:
+        lines.write("made\\n")
+    bluegreen_run.environment = {"kubernetes": "simulated"}
+    yield types.SimpleNamespace(nodes=[types.SimpleNamespace(name=name) for name in simulated.NODES])
+    with log.open("a") as lines:
+        lines.write("gone\\n")
+
+@pytest.fixture(scope="session")
+def instrument(cluster, bluegreen_run):
+    class Tested:
+        def journal(self, journal):
+            journal.event("instrument.tested", result="pass", injected=9, reported=9, detail="")
+        def record(self):
+            return {"self_test": "pass", "injected": 9, "reported": 9}
+    bluegreen_run.instrument = Tested()
+    return bluegreen_run.instrument
+
+@pytest.fixture
+def namespace(scenario):
+    return types.SimpleNamespace(name="simulated")
+
+@pytest.fixture
+def release(scenario, namespace):
+    return scenario
+
+@pytest.fixture
+def load(scenario, release, monkeypatch):
+    def play(**world):
+        world = simulated.World(**world)
+        monkeypatch.setattr(simulated, "T0", time.monotonic_ns() - int((world.seconds + 1) * 1e9))
+        timeline = simulated.play(world)
+        for event in timeline.events:
+            if event.name not in LEFT_OUT:
+                scenario.journal.event(event.name, t=event.t, **event.fields)
+        (scenario.folder / "samples-7.bin").write_bytes(simulated.sample_file(timeline))
+    return types.SimpleNamespace(play=play)
+"""
+HEAD = """
+import time
+import pytest
+from harness.errors import ClusterError, ConfigurationError, IllegalMove, RolloutFailed, SetupError
+from harness.words import CUTOVER, NEW, OLD, REFUSED_BY_SMOKE, nothing_lost, only
+from tests.simulated import Down
+
+on_service = pytest.mark.paths("service")
+promised = pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
+LOSES = {"downs": (Down(6.0, 6.2),)}
+LAGS = {"lag_ms": 60.0}
+"""
+GOOD = """
+@on_service
+@promised
+def test_good(release, load):
+    load.play()
+"""
+BAD = """
+@on_service
+@promised
+def test_bad(release, load):
+    load.play(**LOSES)
+"""
+UNSURE = """
+@on_service
+@promised
+def test_unsure(release, load):
+    load.play(**LAGS)
+"""
+BROKEN = """
+@on_service
+@promised
+def test_broken(release, load):
+    load.play()
+    raise ClusterError("the API server is gone", "look at the control plane")
+"""
+
+
+class Rehearsal:
+    """Runs an inner pytest, and reads what it left behind."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        pytester.makeconftest(CONFTEST)
+
+    def __call__(self, body: str, *args: str) -> pytest.RunResult:
+        self.pytester.makepyfile(test_inner=HEAD + body)
+        return self.again(*args)
+
+    def again(self, *args: str) -> pytest.RunResult:
+        return self.pytester.runpytest_inprocess(
+            *("-p", "harness.plugin", "-p", "no:cacheprovider", "-p", "no:logging"),
+            *(f"--bg-config={ROOT / 'bluegreen.toml'}", *args),
+            no_reraise_ctrlc=True,
+        )
+
+    @property
+    def latest(self) -> Path:
+        return self.pytester.path / "artifacts" / "latest" / "verdict.json"
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        return dict(json.loads(self.latest.read_text()))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        (record,) = self.verdict["scenarios"]
+        return dict(record)
+
+    @property
+    def clusters(self) -> list[str]:
+        return (self.pytester.path / "clusters.log").read_text().split()
+
+
+@pytest.fixture
+def rehearse(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return Rehearsal(pytester)
+
+
+def findings(record: dict[str, Any]) -> dict[str, str]:
+    return {one["check"]: one["verdict"] for one in record["findings"]}
+
+
+# -- verdicts and exit codes ------------------------------------------------------------------------------------------
+
+
+def test_a_good_release_passes_with_its_evidence_on_disk(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD)
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*blue-green verdict*", "verdict: pass (1 of 1 scenarios)", "repeat: pytest *"])
+    verdict, record = rehearse.verdict, rehearse.record
+    assert (verdict["schema"], verdict["verdict"], verdict["tier"]) == (1, "pass", "default")
+    assert verdict["environment"] == {"kubernetes": "simulated"}
+    assert verdict["instrument"] == {"self_test": "pass", "injected": 9, "reported": 9}
+    assert verdict["harness_errors"] == []
+    assert verdict["not_covered"]
+    assert record["id"] == "test_inner.py::test_good[service]"
+    assert (record["verdict"], record["path"], record["expect"], record["level"]) == (
+        *("pass", "service", "no_loss", "user"),
+    )
+    assert set(findings(record).values()) == {"pass"}
+    assert {"nothing_lost", "only", "ledger", "lag", "self_test", "near_flip"} <= set(findings(record))
+    assert record["samples"]["by_class"]["fresh"]["issued"] == 2400
+    assert record["cutovers"] == 1
+    assert record["cutover"]["acknowledged_ms"] == pytest.approx(20)
+    folder = Path(record["evidence"])
+    assert folder.parent == rehearse.latest.resolve().parent
+    events = [json.loads(line)["name"] for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert (events[0], events[-1]) == ("run.started", "scenario.finished")
+    assert events.count("promise.declared") == 2
+    assert (folder / "samples-7.bin").stat().st_size > 64 * 2400
+
+
+def test_a_lost_request_fails_once_and_tells_what_happened_around_it(rehearse: Rehearsal) -> None:
+    result = rehearse(BAD)
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "FAIL: test_inner.py::test_bad?service?",
+            "*fail *nothing_lost*",
+            "*around the first lost request:*",
+            "*-2000.0 ms  cutover.sent move=cutover*",
+            "*evidence: *",
+            "verdict: fail (0 of 1 scenarios)",
+        ]
+    )
+    assert findings(rehearse.record)["nothing_lost"] == "fail"
+    assert rehearse.record["samples"]["failed"] > 0
+
+
+def test_thin_evidence_is_shown_as_inconclusive(rehearse: Rehearsal) -> None:
+    result = rehearse(UNSURE, "-v")
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["*::test_unsure?service? INCONCLUSIVE*", "verdict: inconclusive (0 of 1 scenarios)"])
+    result.stdout.no_fnmatch_line("*FAILED*")
+    assert findings(rehearse.record)["lag"] == "inconclusive"
+
+
+def test_a_scenario_that_measured_nothing_is_inconclusive(rehearse: Rehearsal) -> None:
+    assert rehearse("@on_service\n@promised\ndef test_idle(release, load): pass").ret == 10
+    assert rehearse.record["verdict"] == "inconclusive"
+
+
+def test_a_broken_harness_is_an_error_and_keeps_the_evidence(rehearse: Rehearsal) -> None:
+    result = rehearse(BROKEN)
+    assert result.ret == 11
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["the API server is gone", "  mend: look at the control plane"])
+    assert rehearse.verdict["verdict"] == "inconclusive"
+    assert rehearse.verdict["scenarios"] == []
+    assert rehearse.verdict["harness_errors"] == ["test_inner.py::test_broken[service]: the API server is gone"]
+    (record,) = rehearse.latest.resolve().parent.glob("*/events.jsonl")
+    assert "scenario.broke" in record.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fixture", "error", "code", "text"),
+    [
+        ("cluster", 'SetupError("no engine", "install one")', 11, "no engine"),
+        ("cluster", 'ConfigurationError("a key is wrong", "mend it")', 4, "a key is wrong"),
+        ("load", "OSError('no such disk')", 11, "no such disk"),
+    ],
+)
+def test_what_breaks_in_a_fixture_is_an_error(
+    rehearse: Rehearsal, fixture: str, error: str, code: int, text: str
+) -> None:
+    scope = "session" if fixture == "cluster" else "function"
+    result = rehearse(f"@pytest.fixture(scope='{scope}')\ndef {fixture}():\n    raise {error}\n{GOOD}")
+    assert result.ret == code
+    result.assert_outcomes(errors=1)
+    assert text in rehearse.verdict["harness_errors"][0]
+    assert rehearse.verdict["verdict"] == "inconclusive"
+
+
+def test_a_slip_in_the_scenarios_own_code_is_an_error_not_a_bad_release(rehearse: Rehearsal) -> None:
+    result = rehearse("@on_service\n@promised\ndef test_slip(release, load):\n    load.play()\n    load.ply()")
+    assert result.ret == 11
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*load.ply()*", "*AttributeError*"])
+    assert "'ply'" in rehearse.verdict["harness_errors"][0]
+
+
+@pytest.mark.parametrize("where", ["body", "set-up"])
+def test_an_error_of_the_release_is_a_failure(rehearse: Rehearsal, where: str) -> None:
+    error = 'RolloutFailed("green never got ready", "look at its log")'
+    if where == "body":
+        result = rehearse(
+            f"@on_service\n@promised\ndef test_rollout(release, load):\n    load.play()\n    raise {error}\n"
+        )
+    else:
+        result = rehearse(f"@pytest.fixture\ndef release(scenario): raise {error}\n{GOOD}")
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*fail *completed*green never got ready*", "verdict: fail (0 of 1 scenarios)"])
+    assert findings(rehearse.record)["completed"] == "fail"
+    assert "scenario.finished" in (Path(rehearse.record["evidence"]) / "events.jsonl").read_text()
+
+
+def test_an_assertion_in_the_body_is_a_failure_and_the_rest_is_judged(rehearse: Rehearsal) -> None:
+    result = rehearse(
+        "@on_service\n@promised\ndef test_claim(release, load):\n    load.play()\n    assert 1 == 2, 'no equal'"
+    )
+    assert result.ret == 1
+    result.assert_outcomes(failed=1)
+    assert findings(rehearse.record) | {"completed": "fail", "nothing_lost": "pass"} == findings(rehearse.record)
+
+
+def test_fail_beats_broken_and_inconclusive(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD + BAD + UNSURE + BROKEN).ret == 1
+    assert rehearse.verdict["verdict"] == "fail"
+    assert [one["verdict"] for one in rehearse.verdict["scenarios"]] == ["pass", "fail", "inconclusive"]
+
+
+def test_broken_beats_inconclusive(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD + UNSURE + BROKEN).ret == 11
+
+
+def test_a_plain_test_that_fails_beside_a_good_scenario_fails_the_run(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD + "\ndef test_plain(): assert False")
+    assert result.ret == 1
+    assert rehearse.verdict["verdict"] == "pass"  # users lost nothing all the same
+
+
+# -- a second attempt -------------------------------------------------------------------------------------------------
+
+SECOND_TIME_GOOD = """
+played = []
+
+@on_service
+@promised
+def test_unsure_once(release, load):
+    played.append(1)
+    load.play(**({} if len(played) > 1 else LAGS))
+"""
+
+
+def test_an_inconclusive_scenario_is_run_once_more_and_both_attempts_are_recorded(rehearse: Rehearsal) -> None:
+    result = rehearse(SECOND_TIME_GOOD + GOOD, "--bg-rerun-inconclusive")
+    assert result.ret == 0
+    result.assert_outcomes(passed=2)
+    record = rehearse.verdict["scenarios"][0]
+    assert [one["verdict"] for one in record["attempts"]] == ["inconclusive", "pass"]
+    first, second = (Path(one["evidence"]) for one in record["attempts"])
+    assert first != second
+    assert (first / "events.jsonl").exists()
+    assert (second / "events.jsonl").exists()
+    assert rehearse.clusters == ["made", "gone"]  # the cluster outlives the repetition
+
+
+def test_a_second_inconclusive_attempt_is_the_last(rehearse: Rehearsal) -> None:
+    result = rehearse(UNSURE, "--bg-rerun-inconclusive")
+    assert result.ret == 10
+    assert [one["verdict"] for one in rehearse.record["attempts"]] == ["inconclusive", "inconclusive"]
+    assert rehearse.clusters == ["made", "gone"]
+
+
+def test_without_the_option_nothing_is_run_again(rehearse: Rehearsal) -> None:
+    assert rehearse(SECOND_TIME_GOOD).ret == 10
+    assert len(rehearse.record["attempts"]) == 1
+
+
+def test_neither_a_failed_nor_a_broken_scenario_is_ever_run_again(rehearse: Rehearsal) -> None:
+    counting = "\n\nimport atexit\n" + BAD.replace("load.play", "print('BAD RUNS'); load.play")
+    result = rehearse(counting + BROKEN.replace("load.play", "print('BROKEN RUNS'); load.play"), "-s",
+                      "--bg-rerun-inconclusive")  # fmt: skip
+    assert result.ret == 1
+    assert [line.count("BAD RUNS") for line in result.outlines if "BAD RUNS" in line] == [1]
+    assert [line.count("BROKEN RUNS") for line in result.outlines if "BROKEN RUNS" in line] == [1]
+    assert len(rehearse.record["attempts"]) == 1
+
+
+# -- collection -------------------------------------------------------------------------------------------------------
+
+
+def test_a_scenario_without_promises_is_refused_at_collection(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD + "\n@on_service\ndef test_mute(release, load): pass")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*test_inner.py::test_mute?service? promises nothing*", "*mend: *promises(...)*"])
+    assert not (rehearse.pytester.path / "artifacts").exists()
+
+
+def test_a_scenario_runs_on_both_paths_unless_it_says_otherwise(rehearse: Rehearsal) -> None:
+    result = rehearse("@promised\ndef test_both(release, load, path): pass\n" + GOOD, "--collect-only", "-q")
+    assert [line for line in result.outlines if "::" in line] == [
+        "test_inner.py::test_both[service]",
+        "test_inner.py::test_both[ingress]",
+        "test_inner.py::test_good[service]",
+    ]
+
+
+TIERS = """
+@pytest.mark.nightly
+@on_service
+@promised
+def test_late(release, load): load.play()
+
+@pytest.mark.mutants
+@on_service
+@promised
+def test_mutant(release, load): load.play()
+
+@pytest.mark.fast
+@on_service
+@promised
+def test_quick(release, load): load.play()
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        ((), ["quick"]),
+        (("--bg-tier", "nightly"), ["late", "mutant", "quick"]),
+        (("-m", "fast"), ["quick"]),
+        (("-m", "not fast"), []),
+        (("-m", "nightly"), ["late"]),
+    ],
+)
+def test_tiers(rehearse: Rehearsal, args: tuple[str, ...], names: list[str]) -> None:
+    result = rehearse(TIERS, "--collect-only", "-q", *args)
+    shown = [line.split("test_")[-1].removesuffix("[service]") for line in result.outlines if "::" in line]
+    assert shown == names
+
+
+def test_the_tier_is_recorded(rehearse: Rehearsal) -> None:
+    rehearse(TIERS, "-m", "fast")
+    assert rehearse.verdict["tier"] == "fast"
+
+
+def test_a_version_that_the_configuration_lacks_skips_by_name(rehearse: Rehearsal) -> None:
+    needs = "@pytest.mark.needs(REFUSED_BY_SMOKE)" + GOOD
+    result = rehearse(needs, "-rs", f"--bg-config={ROOT / 'manifests' / 'nginx' / 'bluegreen.toml'}")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*names no version for {refused_by_smoke}*"])
+
+
+def test_the_strict_level_reaches_the_record(rehearse: Rehearsal) -> None:
+    rehearse(GOOD, "--bg-strict")
+    assert rehearse.record["level"] == "strict"
+
+
+# -- options ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_option_names_the_nearest(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD, "--bg-cutover=3")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: there is no option --bg-cutover", "  mend: did you mean --bg-cutovers?"])
+
+
+def test_parallel_workers_are_refused_by_name(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makepyfile(
+        fake_xdist="def pytest_addoption(parser):\n"
+        "    parser.getgroup('xdist')._addoption('-n', dest='numprocesses', type=int)\n"
+    )
+    rehearse.pytester.syspathinsert()
+    result = rehearse(GOOD, "-p", "fake_xdist", "-n", "2")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*pytest-xdist's -n was given*", "*mend: leave -n out*"])
+
+
+def test_a_foreign_kubeconfig_is_refused(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD, "-p", "pytest_kind.plugin", "--kubeconfig=/home/me/.kube/config")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*foreign kubeconfig*/home/me/.kube/config", "*mend: *"])
+    assert not (rehearse.pytester.path / "clusters.log").exists()
+
+
+def test_a_missing_configuration_is_exit_code_4(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD, "--bg-config=missing.toml")
+    assert result.ret == 4
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*missing.toml*"])
+
+
+# -- files of other people --------------------------------------------------------------------------------------------
+
+
+def test_the_users_own_junit_file_is_written_where_they_asked(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD + BAD + BROKEN, "--junitxml=mine/report.xml")
+    assert result.ret == 1
+    (suite,) = ElementTree.parse(rehearse.pytester.path / "mine" / "report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+
+
+def test_only_scenarios_move_the_latest_verdict(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD).ret == 0
+    before = rehearse.latest.readlink()
+    assert not before.is_absolute()
+    rehearse.pytester.makepyfile(test_inner="def test_plain(): pass")
+    assert rehearse.again().ret == 0
+    rehearse.pytester.makepyfile(
+        test_inner="from harness.errors import SetupError\ndef test_plain(): raise SetupError('a', 'b')"
+    )
+    assert rehearse.again().ret == 1
+    assert rehearse.latest.readlink() == before
+    assert rehearse(BAD).ret == 1
+    assert rehearse.latest.readlink() != before
+    assert rehearse.verdict["verdict"] == "fail"
+
+
+def test_an_interrupted_run_keeps_its_evidence_and_is_no_verdict_for_others(rehearse: Rehearsal) -> None:
+    stopped = "\n@on_service\n@promised\ndef test_stopped(release, load): raise KeyboardInterrupt\n"
+    result = rehearse(GOOD + stopped)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert not rehearse.latest.exists()
+    (verdict,) = (rehearse.pytester.path / "artifacts").glob("*/verdict.json")
+    assert len(json.loads(verdict.read_text())["scenarios"]) == 1
+    assert rehearse.clusters == ["made", "gone"]
+
+
+def test_the_time_limit_dumps_stacks_ends_the_run_and_is_no_pass(
+    rehearse: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rehearse.pytester.makepyfile(
+        test_inner=HEAD
+        + GOOD
+        + "\n@on_service\n@promised\ndef test_endless(release, load):\n    while True: time.sleep(0.05)"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    result = rehearse.pytester.run(
+        *(sys.executable, "-m", "pytest", "-p", "harness.plugin", "-p", "no:cacheprovider"),
+        *(f"--bg-config={ROOT / 'bluegreen.toml'}", "--bg-time-limit=1"),
+        timeout=20,
+    )
+    assert result.ret == 11
+    result.stderr.fnmatch_lines(["the run did not end within 1 s (--bg-time-limit)*", "*in test_endless"])
+    assert rehearse.verdict["verdict"] == "inconclusive"
+    assert "--bg-time-limit" in rehearse.verdict["harness_errors"][0]
+    assert rehearse.clusters == ["made", "gone"]

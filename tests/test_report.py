@@ -1,0 +1,142 @@
+"""What a person reads, line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.checks.registry import judge
+from harness.checks.verdict import overall
+from harness.evidence.summary import scenario_record
+from harness.report.terminal import events_around_first_loss, failure_text, finding_line, scenario_line, summary
+from harness.words import nothing_lost
+from tests.simulated import Down, Flip, World, event, having, play
+
+CALM = play(World())
+OUTAGE = play(World(downs=(Down(6.0, 6.2),)))
+
+
+def record(timeline: Any, scenario: str = "scenarios/test_x.py::test_y[service]") -> dict[str, Any]:
+    findings = judge(timeline, [nothing_lost()])
+    made = scenario_record(timeline, findings, scenario_id=scenario)
+    return {**made, "verdict": overall(findings), "evidence": "artifacts/run/x"}
+
+
+class Reporter:
+    """The part of pytest's terminal reporter that the summary uses."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.colors: dict[str, set[str]] = {}
+
+    def write_sep(self, _sign: str, title: str, **_markup: bool) -> None:
+        self.lines.append(title)
+
+    def write_line(self, line: str, **markup: bool) -> None:
+        self.lines.append(line)
+        self.colors[line] = {name for name, on in markup.items() if on}
+
+
+def document(*records: dict[str, Any], errors: tuple[str, ...] = (), verdict: str = "pass") -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "scenarios": list(records),
+        "harness_errors": list(errors),
+        "not_covered": ["DNS", "TLS"],
+    }
+
+
+def shown(made: dict[str, Any], *arguments: str) -> Reporter:
+    reporter = Reporter()
+    summary(reporter, made, Path("artifacts/run"), arguments)
+    return reporter
+
+
+@pytest.mark.parametrize(
+    ("measured", "limit", "text"),
+    [
+        (3, 0, "fail         nothing_lost       measured 3 requests, limit 0  three were lost"),
+        (0.123456789, 0.5, "fail         nothing_lost       measured 0.123457 requests, limit 0.5  three were lost"),
+        (None, 0, "fail         nothing_lost        three were lost"),
+        (3, None, "fail         nothing_lost        three were lost"),
+    ],
+)
+def test_a_finding_is_one_line(measured: float | None, limit: float | None, text: str) -> None:
+    finding = {
+        "check": "nothing_lost",
+        "verdict": "fail",
+        "measured": measured,
+        "limit": limit,
+        "unit": "requests",
+        "detail": "three were lost",
+    }
+    assert finding_line(finding) == text
+
+
+def test_a_failure_names_what_failed_and_what_happened_around_the_first_loss() -> None:
+    lines = failure_text(record(OUTAGE), OUTAGE).splitlines()
+    assert lines[0] == "FAIL: scenarios/test_x.py::test_y[service]"
+    assert [line.split()[:2] for line in lines[1:2]] == [["fail", "nothing_lost"]]
+    assert not any(line.strip().startswith("pass ") for line in lines)
+    assert "  around the first lost request:" in lines
+    assert any(line.endswith("+0.0 ms  first lost request") for line in lines)
+    assert any("ms  cutover.sent move=cutover" in line for line in lines)
+    assert lines[-1] == "  evidence: artifacts/run/x"
+
+
+def test_without_a_loss_there_is_nothing_around_it() -> None:
+    assert events_around_first_loss(CALM) == []
+    assert "around" not in failure_text(record(CALM), CALM)
+
+
+def test_only_what_is_near_the_first_loss_is_told_in_order_of_time() -> None:
+    busy = having(OUTAGE, event(5.99, "near"), event(3.9, "far"), event(6.1, "pods.observed", side="blue"))
+    lines = events_around_first_loss(busy)
+    offsets = [float(line.split()[0]) for line in lines]
+    assert offsets == sorted(offsets)
+    assert all(abs(offset) <= 2000 for offset in offsets)
+    names = [line.split()[2] for line in lines]
+    assert "near" in names
+    assert not {"far", "pods.observed"} & set(names)
+
+
+def test_a_scenario_is_one_line_with_the_times_of_both_moves() -> None:
+    both = play(World(flips=(Flip(4.0), Flip(8.0, move="rollback", to_revision="v1"))))
+    line = scenario_line(record(both))
+    assert line.startswith("pass         test_x.py::test_y[service]  0 lost of ")
+    assert ", first new answer 3" in line
+    assert ", back after 3" in line
+    assert "first new answer" not in scenario_line(record(play(World(flips=()))))
+    assert " lost of " in scenario_line(record(OUTAGE))
+    assert "  0 lost of" not in scenario_line(record(OUTAGE))
+
+
+def test_the_summary_ends_with_verdict_evidence_limits_and_the_command() -> None:
+    made = shown(document(record(CALM)), "scenarios/", "-k", "one or two")
+    assert made.lines[0] == "blue-green verdict"
+    assert made.lines[-5:] == [
+        "verdict: pass (1 of 1 scenarios)",
+        "evidence: 1 cutovers and rollbacks; artifacts/run",
+        "unproven: arrivals",
+        "not covered: DNS; TLS",
+        "repeat: pytest scenarios/ -k 'one or two'",
+    ]
+    assert made.colors["verdict: pass (1 of 1 scenarios)"] == {"bold", "green"}
+
+
+def test_the_summary_says_why_a_scenario_is_inconclusive() -> None:
+    late = record(play(World(lag_ms=60)))
+    made = shown(document(late, record(OUTAGE), verdict="fail"))
+    reasons = [line for line in made.lines if line.startswith("    inconclusive")]
+    assert len(reasons) == sum(one["verdict"] == "inconclusive" for one in late["findings"])
+    assert any(" lag " in line for line in reasons)
+    assert made.colors["verdict: fail (0 of 2 scenarios)"] == {"bold", "red"}
+
+
+def test_the_summary_names_what_broke_in_the_harness() -> None:
+    made = shown(document(errors=("test_x.py::test_y: no engine",), verdict="inconclusive"))
+    assert "harness      test_x.py::test_y: no engine" in made.lines
+    assert "verdict: inconclusive (0 of 0 scenarios)" in made.lines
+    assert "evidence: artifacts/run" in made.lines
