@@ -203,10 +203,15 @@ def meddler(namespace: Namespace, release: Release, cluster: Cluster, app: Confi
 
 def _config(config: pytest.Config, item: pytest.Item) -> Config:
     from harness.config import find, load
+    from harness.resources import root
 
     marker = item.get_closest_marker("application")
     given = marker.args[0] if marker else config.getoption("--bg-config")
-    return load(Path(config.rootpath) / given if given else find(Path(config.rootpath)))
+    if not given:
+        return load(find(Path(config.rootpath)))
+    file = Path(config.rootpath) / given
+    # the scenarios that come with an installed harness name files that come with it too
+    return load(root() / given if marker and not file.exists() else file)
 
 
 def _say(config: pytest.Config) -> Callable[[str], None]:

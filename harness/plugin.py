@@ -45,7 +45,7 @@ STDERR = pytest.StashKey[int]()
 MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
     "paths(*names): the paths on which the scenario runs, of service and ingress (default: both)",
-    "application(file): another bluegreen.toml than the one found upwards, relative to pytest's root folder",
+    "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
@@ -80,6 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(
             f"{mute[0].nodeid} promises nothing, so it could never fail\n  mend: add @pytest.mark.promises(...)"
         )
+    _check_promises(items)
     if config.getoption("--bg-tier") == "nightly":
         return
     named = config.getoption("-m")  # who names a marker wants it; "not fast" names neither
@@ -241,6 +242,21 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = EXIT_HARNESS
     elif document["verdict"] == "inconclusive":
         session.exitstatus = EXIT_INCONCLUSIVE
+
+
+def _check_promises(items: list[pytest.Item]) -> None:
+    """A misspelt promise is said before the cluster starts, not after the scenario has run."""
+    scenarios = _scenarios(items)
+    if not scenarios:
+        return
+    from harness.checks.registry import bind
+
+    for item in scenarios:
+        for promise in item.get_closest_marker("promises").args:  # type: ignore[union-attr]
+            try:
+                bind(promise)
+            except ConfigurationError as error:
+                raise pytest.UsageError(f"{item.nodeid}: {error}") from error
 
 
 def _scenarios(items: list[pytest.Item]) -> list[pytest.Item]:

@@ -79,8 +79,12 @@ class Scenario:
         began = [event.t for event in timeline.named("watch.started")]
         if not began:
             return None
-        table = timeline.samples
-        since = table[table["intended"] >= began[-1]]
+        # just after a rollback some nodes still lead to the side that users are taken away from
+        back = [move.sent_ns for move in timeline.moves() if move.move == "rollback" and move.sent_ns]
+        settles = round(self.config.limits.cutover_seconds * 1e9)
+        start = max([began[-1], *(sent + settles for sent in back)])
+        samples = timeline.samples
+        since = samples[samples["intended"] >= start]
         lost = int(lost_mask(since).sum())
         if len(since) < WATCH_SAMPLES or lost <= WATCH_LOST_SHARE * len(since):
             return None

@@ -418,6 +418,15 @@ def test_a_version_that_the_configuration_lacks_skips_by_name(rehearse: Rehearsa
     result.stdout.fnmatch_lines(["*names no version for {refused_by_smoke}*"])
 
 
+def test_a_scenario_that_came_with_the_harness_finds_the_configuration_that_came_with_it(rehearse: Rehearsal) -> None:
+    marked = '@pytest.mark.application("manifests/nginx/bluegreen.toml")\n@pytest.mark.needs(REFUSED_BY_SMOKE)' + GOOD
+    result = rehearse(marked, "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([f"*{ROOT / 'manifests' / 'nginx' / 'bluegreen.toml'} names no version*"])
+    missing = rehearse('@pytest.mark.application("manifests/nosuch/bluegreen.toml")' + GOOD)
+    assert missing.ret == 4
+
+
 def test_the_strict_level_reaches_the_record(rehearse: Rehearsal) -> None:
     rehearse(GOOD, "--bg-strict")
     assert rehearse.record["level"] == "strict"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.errors import ClusterError
+from harness.errors import ClusterError, IllegalMove
 from harness.release.bluegreen import State
 from harness.release.clock import Clock
 
@@ -24,6 +24,21 @@ def check_lead(move: str, lead_s: float) -> None:
     """
     if not lead_s >= LEAD_SECONDS:
         raise ValueError(f"a {move} is announced at least {LEAD_SECONDS:g} s before, not {lead_s:g} s")
+
+
+def check_untouched(switch: Switch, move: str, active: str) -> None:
+    """Refuse to move a switch that somebody else has moved.
+
+    Raises:
+        IllegalMove: users aren't on the side ``active``.
+
+    """
+    live = switch.active()
+    if live != active:
+        raise IllegalMove(
+            f"{move}: users are on {live}, not on {active}: someone else has moved the switch",
+            "let one writer move the switch; find out who did",
+        )
 
 
 def flip(

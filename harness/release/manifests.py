@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from harness.cluster.answers import Refused
 from harness.cluster.shell import run, tail
 from harness.config import Config
 from harness.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
 
 Json = dict[str, Any]
 
@@ -123,6 +127,24 @@ def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> li
             "mount it, or take [ledger] out of the configuration",
         )
     return sorted(changed, key=lambda item: ORDER.index(item["kind"]) if item["kind"] in ORDER else len(ORDER))
+
+
+def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -> None:
+    """Apply the prepared objects.
+
+    Raises:
+        ConfigurationError: the API server refuses one, with its message.
+        ClusterError: it doesn't answer, or is itself at fault.
+
+    """
+    try:
+        kube.apply(objects, namespace)
+    except Refused as error:
+        if error.status >= 500:
+            raise
+        raise ConfigurationError(
+            f"{config.app.manifests}: {error.what}", "mend the manifests by the server's message"
+        ) from error
 
 
 def _move(config: Config, item: Json, namespace: str) -> None:

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.cluster.answers import Refused, RolloutStatus
 from harness.errors import (
     ClusterError,
-    ConfigurationError,
     IllegalMove,
     ReleaseError,
     RolloutFailed,
     SmokeFailed,
     StillInUse,
 )
-from harness.release import bluegreen, rollout, smoke, usage
+from harness.release import bluegreen, manifests, rollout, smoke, usage
 from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
-from harness.release.flip import LEAD_SECONDS, check_lead, flip
+from harness.release.flip import LEAD_SECONDS, check_lead, check_untouched, flip
 from harness.release.observer import Observer
 
 if TYPE_CHECKING:
-    from harness.cluster.answers import Json
+    from harness.cluster.answers import Json, RolloutStatus
     from harness.cluster.kube import Kube
     from harness.config import Config
     from harness.journal import Journal
@@ -70,8 +68,6 @@ class Release:
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
         self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
 
-    # -- state ------------------------------------------------------------------------------------------------
-
     @property
     def state(self) -> State:
         """What the release knows.
@@ -102,8 +98,6 @@ class Release:
         """The side's Deployment."""
         return self._config.sides.deployments[side]
 
-    # -- verbs ------------------------------------------------------------------------------------------------
-
     def install(self, version: str, objects: Iterable[Json]) -> None:
         """Apply the application's objects and wait until the active side is ready; then observe it all.
 
@@ -119,14 +113,7 @@ class Release:
         """
         if self._now is not None:
             raise IllegalMove(f"install {version}: {self.active} runs {self.version_of(self.active)}", "use deploy()")
-        try:
-            self._kube.apply(objects, self._namespace)
-        except Refused as error:
-            if error.status >= 500:
-                raise
-            raise ConfigurationError(
-                f"{self._config.app.manifests}: {error.what}", "mend the manifests by the server's message"
-            ) from error
+        manifests.apply(self._kube, self._config, objects, self._namespace)
         side = self._switch.active()
         status = self._wait(side, version, "install")
         sides = tuple(self._config.sides.deployments)
@@ -286,18 +273,11 @@ class Release:
             self.observer.look()
         self.observer.stop()
 
-    # -- parts ------------------------------------------------------------------------------------------------
-
     def _flip(self, move: str, check: Callable[[State], str], after: Callable[[State], State], lead_s: float) -> None:
         before = self.state
         try:
             target = check(before)
-            live = self._switch.active()
-            if live != before.active:
-                raise IllegalMove(
-                    f"{move}: users are on {live}, not on {before.active}: someone else has moved the switch",
-                    "let one writer move the switch; find out who did",
-                )
+            check_untouched(self._switch, move, before.active)
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise
