@@ -91,6 +91,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in later]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Where scenarios run, junit.xml goes beside their verdict."""
+    if _scenarios(session.items) and not session.config.option.collectonly:
+        session.config.stash[RUN].record_junit()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario on each of its paths."""
     if {"path", "release"} <= set(metafunc.fixturenames):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.report import junit
 from harness.report.artifacts import Run, verdict_document
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class RunState:
         self._run: Run | None = None
         self._started = time.monotonic()
         self._timer: threading.Timer | None = None
+        self._junit: Path | None = None
         self._attempts: dict[str, int] = {}
         self.scenarios: dict[str, dict[str, Any]] = {}
         self.errors: dict[str, str] = {}
@@ -50,6 +52,10 @@ class RunState:
             root = root if root.is_absolute() else self._config.rootpath / root
             self._run = Run(root, self._config.getoption("--bg-keep-runs"))
         return self._run
+
+    def record_junit(self) -> None:
+        """Have junit.xml written into the run's folder, unless the user has one written elsewhere."""
+        self._junit = junit.record(self._config, self.folder)
 
     @property
     def folder(self) -> Path:
@@ -97,9 +103,11 @@ class RunState:
         )
 
     def write(self, *, latest: bool) -> dict[str, Any]:
-        """Write verdict.json; ``latest`` also moves artifacts/latest/ to it."""
+        """Write verdict.json; ``latest`` also moves artifacts/latest/ to it and to junit.xml."""
         document = self.document()
         self.run.write_verdict(document, latest=latest)
+        if latest and self._junit is not None and self._junit.exists():
+            self.run.link_latest(self._junit)
         return document
 
     def start_clock(self, out_of_time: Callable[[float], None]) -> None:

@@ -476,6 +476,24 @@ def test_the_users_own_junit_file_is_written_where_they_asked(rehearse: Rehearsa
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
 
 
+def test_junit_is_written_beside_the_verdict_where_nobody_asked_for_it(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD + BAD + BROKEN).ret == 1
+    (suite,) = ElementTree.parse(rehearse.latest.with_name("junit.xml")).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+    rehearse.pytester.makepyfile(test_inner="def test_plain(): pass")
+    before = rehearse.latest.with_name("junit.xml").readlink()
+    assert rehearse.again().ret == 0
+    assert rehearse.latest.with_name("junit.xml").readlink() == before
+
+
+def test_a_misspelt_promise_is_refused_before_a_cluster_starts(rehearse: Rehearsal) -> None:
+    body = "\n@on_service\n@pytest.mark.promises(Promise('nothing_lots'))\ndef test_it(release, load): pass\n"
+    result = rehearse("from harness.checks.promise import Promise\n" + body)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no check called nothing_lots*", "*did you mean nothing_lost*"])
+    assert not (rehearse.pytester.path / "clusters.log").exists()
+
+
 def test_only_scenarios_move_the_latest_verdict(rehearse: Rehearsal) -> None:
     assert rehearse(GOOD).ret == 0
     before = rehearse.latest.readlink()
