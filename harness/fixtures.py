@@ -90,17 +90,20 @@ class Namespace:
 def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Namespace]:
     """A fresh namespace, deleted afterwards: the Ingress at once, the pods without grace, the rest in its own time."""
     from harness.cluster.kube import Kube
+    from harness.cluster.owned import OWNED
 
     kube = Kube(cluster.kubeconfig, None)
     name = f"bg-{secrets.token_hex(4)}"
     with cluster.leases.lease() as node_port:
-        kube.create_namespace(name, {"bluegreen.dev/owner": "pytest-bluegreen"})
+        kube.create_namespace(name, dict([OWNED]))
         try:
             yield Namespace(name, node_port, kube)
         finally:
-            if scenario.failed:
-                kube.dump(name, scenario.folder / "cluster")
-            kube.end_namespace(name)
+            try:
+                if scenario.failed:
+                    kube.dump(name, scenario.folder / "cluster")
+            finally:
+                kube.end_namespace(name)
 
 
 @pytest.fixture

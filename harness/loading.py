@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S = 5.0
 REACH_S = 30.0
 STEADY_ANSWERS = 3
-WINDOW_S = 900.0
+WINDOW_S = 3600.0
 """A load that nobody stopped ends by itself after this time."""
 
 

@@ -30,7 +30,13 @@ def add(parser: pytest.Parser) -> None:
     add_one("--bg-install-packages", action="store_true", help="install missing system packages (root, Debian)")
     add_one("--bg-kube-proxy", choices=PROXY_MODES, default="iptables", help="mode of kube-proxy")
     add_one("--bg-tier", choices=TIERS, default="default", help="which scenarios run; -m fast picks the fast ones")
-    add_one("--bg-cutovers", type=_positive, metavar="N", default=10, help="cutovers in a row (default 10)")
+    add_one(
+        "--bg-cutovers",
+        type=_positive,
+        metavar="N",
+        default=10,
+        help="moves in a row, cutovers and rollbacks in turn (default 10)",
+    )
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one("--bg-artifacts", metavar="DIR", default="artifacts", help="where runs are kept (default artifacts/)")
     add_one("--bg-keep-runs", type=_positive, metavar="N", default=10, help="how many runs are kept (default 10)")

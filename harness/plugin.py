@@ -235,6 +235,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run.stop_clock()
     os.close(session.config.stash[STDERR])
     if not (run.scenarios or run.errors):
+        if exitstatus == pytest.ExitCode.OK and _scenarios(session.items) and not session.config.option.collectonly:
+            session.exitstatus = EXIT_INCONCLUSIVE  # scenarios were selected, and none was judged: no evidence
         return
     interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not run.timed_out
     document = run.write(latest=not interrupted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -102,11 +103,12 @@ class Scenario:
             Inconclusive: the verdict is inconclusive.
 
         """
+        self.failed = True  # until it is judged
+        if raised is not None:
+            self.journal.event("scenario.raised", error=str(raised))
         self._end()
         timeline = read(self.folder)
         findings = list(judge(timeline, self.promises))
-        if raised is not None:
-            findings.append(Finding("completed", "fail", 0.0, 1.0, "scenario", str(raised)))
         verdict = overall(findings)
         self.failed = verdict != "pass"
         record = {
@@ -126,14 +128,15 @@ class Scenario:
         """The harness broke: keep the evidence, judge nothing."""
         self.failed = True
         self.journal.event("scenario.broke", error=str(error))
-        self._end()
+        with contextlib.suppress(HarnessError):  # the error that is being raised is the one to read
+            self._end()
 
     def _end(self) -> None:
-        first: HarnessError | None = None
+        first: Exception | None = None
         while self.at_end:
             try:
                 self.at_end.pop()()
-            except HarnessError as error:
+            except Exception as error:  # the others must still end; the first one is raised below
                 first = first or error
         self.journal.event("scenario.finished")
         if first is not None:

@@ -6,6 +6,7 @@ from harness.words import (
     CUTOVER,
     NEW,
     OLD,
+    ROLLBACK,
     Load,
     Release,
     cutover_happened,
@@ -34,7 +35,15 @@ def test_cutover_loses_nothing(release: Release, load: Load) -> None:
         release.watch(seconds=10)
 
 
-@pytest.mark.promises(nothing_lost(), cutover_happened(), only(NEW, after=CUTOVER, within=2.0), idle_side_warm())
+@pytest.mark.promises(
+    nothing_lost(),
+    enough(2000),
+    cutover_happened(),
+    only(NEW, after=CUTOVER, within=2.0),
+    only(OLD, after=ROLLBACK, within=2.0),
+    no_flip_back(),
+    idle_side_warm(),
+)
 def test_many_cutovers_in_a_row_lose_nothing(release: Release, load: Load, cutovers: int) -> None:
     """Blue and green alternate, again and again, under one load."""
     release.deploy(NEW)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.report.artifacts import Run, link_latest, verdict_document, worst, write_atomically
+from harness.files import write_atomically
+from harness.report.artifacts import Run, link_latest, verdict_document, worst
 
 VERDICTS = ("pass", "inconclusive", "fail")
 

@@ -14,7 +14,7 @@ from harness.checks.promise import Promise
 from harness.cli import main
 from harness.cluster import host, kind
 from harness.cluster.store import Store
-from harness.evidence.timeline import Timeline
+from harness.evidence.timeline import Event, Timeline
 from harness.words import nothing_lost
 from tests.conftest import ORDINARY, Programs
 from tests.simulated import Down, World, event, having, play, write
@@ -58,6 +58,20 @@ def test_the_worst_of_several_scenarios_is_the_runs_verdict(tmp_path: Path, caps
     assert main(["recheck", str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "verdict: fail"
     assert main(["recheck", str(tmp_path / "a")]) == 0
+
+
+def test_a_repetition_counts_instead_of_its_first_attempt(tmp_path: Path) -> None:
+    _store(tmp_path / "a", play(World(lag_ms=60.0)))
+    _store(tmp_path / "a.attempt2", play(World()))
+    assert main(["recheck", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(("event", "code"), [("scenario.raised", 1), ("scenario.broke", 10)])
+def test_what_ended_a_scenario_early_is_judged_again_too(tmp_path: Path, event: str, code: int) -> None:
+    timeline = play(World())
+    ended = Event(timeline.end_ns, event, {"error": "green has not passed smoke"})
+    _store(tmp_path / "a", replace(timeline, events=(*timeline.events, ended)))
+    assert main(["recheck", str(tmp_path)]) == code
 
 
 def test_a_folder_without_a_record_is_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

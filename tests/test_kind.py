@@ -322,11 +322,26 @@ def test_a_node_that_refuses_an_image_is_named(machine: Machine, tmp_path: Path)
 
 
 def test_nodes_that_never_get_ready_end_the_wait_with_their_state(machine: Machine) -> None:
-    machine.programs.add("kubectl", "echo 'one=True two=False '")
-    with pytest.raises(WaitTimeout, match="the nodes to be ready: one=True, two=False"):
+    machine.programs.add("kubectl", "echo 'one=True two=False three=True '")
+    with pytest.raises(WaitTimeout, match="the nodes to be ready: one=True, two=False, three=True"):
         kind.wait_nodes(machine.cluster(), bound=0)
     machine.programs.add("kubectl", "echo 'one=True two=True '")
+    with pytest.raises(WaitTimeout):  # a node that never registered is no ready node
+        kind.wait_nodes(machine.cluster(), bound=0)
+    machine.programs.add("kubectl", "echo 'one=True two=True three=True '")
     kind.wait_nodes(machine.cluster(), bound=0)
+
+
+def test_a_creation_that_was_killed_leaves_a_cluster_that_is_replaced(machine: Machine, said: list[str]) -> None:
+    machine.server(200)
+    half = machine.cluster()
+    half.create()
+    owner = json.loads((half.path / "owner.json").read_text())
+    assert owner.pop("complete") is True
+    (half.path / "owner.json").write_text(json.dumps(owner))
+    assert half.ensure(said.append) is True
+    assert any("replaced" in line for line in said)
+    assert half.ensure(said.append) is False
 
 
 # -- what earlier runs left -------------------------------------------------------------------------------------------
@@ -357,8 +372,8 @@ def test_sweeping_takes_dead_and_orphaned_clusters_of_ours_only(
     assert machine.clusters == ["bluegreen-alive", "bluegreen-used", "bluegreen-mine", "kind", "bluegreen-foreign"]
     assert [home.exists() for home in (dead, orphan, alive, used, mine)] == [False, False, True, True, True]
     assert [line for line in said if "removed" in line] == [
-        "cluster bluegreen-dead: removed, it is dead",
-        "cluster bluegreen-orphan: removed, its checkout is gone",
+        "cluster bluegreen-dead: removed, because it is dead",
+        "cluster bluegreen-orphan: removed, because its checkout is gone",
     ]
 
 

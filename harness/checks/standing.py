@@ -97,6 +97,16 @@ def near_flip(timeline: Timeline) -> Finding | None:
     return Finding("near_flip", INCONCLUSIVE if thin else PASS, least[1], least[2], "requests", text)
 
 
+@check("completed", standing=True)
+def completed(timeline: Timeline) -> Finding | None:
+    """The scenario's body came to its end: what ended it early is part of the record."""
+    if broke := timeline.first("scenario.broke"):
+        return Finding("completed", INCONCLUSIVE, 0, 1, "scenario", f"the harness broke: {broke.fields.get('error')}")
+    if raised := timeline.first("scenario.raised"):
+        return Finding("completed", FAIL, 0, 1, "scenario", str(raised.fields.get("error")))
+    return None
+
+
 @check("cluster_answers", standing=True)
 def cluster_answers(timeline: Timeline) -> Finding:
     """The cluster is as healthy at the end as it was before."""

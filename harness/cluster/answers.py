@@ -107,12 +107,22 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a Job ended; ``waiting`` is why its pod doesn't start, ``log`` its pod's last lines once it is done."""
+    """How a Job ended.
+
+    Attributes:
+        done: it ended.
+        succeeded: and well.
+        waiting: why its pod doesn't start.
+        log: its pod's last lines once it is done.
+        started: its pod has run at some time.
+
+    """
 
     done: bool
     succeeded: bool
     waiting: str
     log: str
+    started: bool = True
 
 
 def rollout_status(deployment: Mapping[str, Any]) -> RolloutStatus:

@@ -16,16 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pytest_kind import KindCluster
 
 from harness import waiting
 from harness.cluster import ports
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host
-from harness.cluster.owned import healthy, listed, read_owner
+from harness.cluster.owned import OWNED, healthy, listed, read_owner
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, content_key
 from harness.errors import SetupError
+from harness.files import write_atomically
+
+try:
+    from pytest_kind import KindCluster
+except ImportError as missing:
+    raise SetupError("pytest-kind is not installed", "pip install 'pytest-bluegreen[kind]'") from missing
 
 PREFIX = "bluegreen-"
 LEDGER_IN_NODE = "/var/local/bluegreen"
@@ -104,7 +109,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             role = "control-plane" if node.endswith("control-plane") else "worker"
             entry: dict[str, Any] = {
                 "role": role,
-                "labels": {"bluegreen.dev/owner": "pytest-bluegreen"},
+                "labels": dict([OWNED]),
                 "extraMounts": [{"hostPath": str(self.path / "ledger"), "containerPath": LEDGER_IN_NODE}],
             }
             if mapped:
@@ -152,10 +157,11 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
                 "choose another --cluster-name; only clusters of our own are ever replaced",
             )
         if exists and owner is not None:
-            if owner["key"] == self.key and healthy(self.kubeconfig_path):
+            if owner["key"] == self.key and owner.get("complete") and healthy(self.kubeconfig_path):
                 say(f"cluster {self.name}: reused")
                 return False
-            reason = "its settings changed" if owner["key"] != self.key else "it does not answer"
+            whole = "it does not answer" if owner.get("complete") else "its creation was cut short"
+            reason = whole if owner["key"] == self.key else "its settings changed"
             say(f"cluster {self.name}: replaced, because {reason}")
             self.delete()
         self.create()
@@ -182,7 +188,8 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
         config = self.path / "kind.yaml"
         config.write_text(yaml.safe_dump(self.config(mapped)))
         owner = {"key": self.key, "mapped": mapped, "checkout": str(Path.cwd()), "created": time.time()}
-        (self.path / "owner.json").write_text(json.dumps(owner))
+        # ours from the first moment, but usable only once it is whole: a killed creation leaves a half-made one
+        write_atomically(self.path / "owner.json", json.dumps(owner))
         self.kubeconfig_path.unlink(missing_ok=True)
         self.kubeconfig_path.touch(0o600)
         words = ["create", "cluster", "--name", self.name, "--image", self.image, "--config", str(config)]
@@ -194,6 +201,19 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
                 self.delete()
             raise
         self.kubeconfig_path.chmod(0o600)
+        write_atomically(self.path / "owner.json", json.dumps({**owner, "complete": True}))
+
+    def tidy(self) -> None:
+        """Take away what a killed run left in a kept cluster: its namespaces, and a stopped controller manager."""
+        control_plane = self.node_names()[0]
+        self.engine("exec", control_plane, "pkill", "-CONT", "-x", "kube-controller", what="go on", check=False)
+        selector = "=".join(OWNED)
+        left = self.kubectl("get", "namespaces", "--selector", selector, "-o", "name").split()
+        for namespace in left:
+            name = namespace.removeprefix("namespace/")
+            self.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=0", "--force", "--wait=false")
+        if left:
+            self.kubectl("delete", "--timeout=120s", *left, timeout=130)
 
     def delete(self) -> None:
         """Delete the cluster and its folder."""
@@ -245,7 +265,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
 def in_use(store: Store, name: str) -> Iterator[None]:
     """Hold the cluster for this process; another run on the same checkout waits."""
     with store.lock(f"cluster-{name}", timeout=1800):
-        os.environ.setdefault("KUBECONFIG", os.devnull)  # nothing here may ever fall back to the user's own cluster
+        os.environ["KUBECONFIG"] = os.devnull  # nothing here may ever fall back to the user's own cluster
         yield
 
 
@@ -262,7 +282,7 @@ def wait_nodes(cluster: BlueGreenKind, bound: float = 120.0) -> None:
         return cluster.kubectl("get", "nodes", "-o", path).split()
 
     waiting.until(
-        lambda: all(state.endswith("=True") for state in states()),
+        lambda: len(ready := states()) == cluster.workers + 1 and all(state.endswith("=True") for state in ready),
         "the nodes to be ready",
         timeout=bound,
         every=1,

@@ -278,7 +278,8 @@ class Kube:
         log = ""
         if done and pods:
             log = self.log_tail(namespace, pods[-1].name, pods[-1].containers[0], 50)
-        return JobResult(done, succeeded, waiting, log)
+        started = any(pod.phase != "Pending" for pod in pods)
+        return JobResult(done, succeeded, waiting, log, started)
 
 
 def _in(namespace: str, resource: str, group: str = "v1") -> str:

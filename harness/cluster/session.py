@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +131,8 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             kube_proxy=options.kube_proxy,
         )  # fmt: skip
         try:
-            ours.ensure(say)
+            if not ours.ensure(say):
+                ours.tidy()
             kind.wait_nodes(ours)
             _load(ours, source, [*built, smoke, *source.to_load()], store)
             if options.with_ingress:
@@ -148,7 +150,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 store=store,
             )
         finally:
-            if not options.keep and ours.path.exists():
+            if not options.keep and owned.read_owner(ours.path) is not None:
                 ours.delete()
 
 
@@ -163,12 +165,16 @@ def _engine(options: Options, this_host: host.Host, store: Store) -> engine.Engi
 
 
 def _default_node_image(kind_binary: Path) -> str:
-    """Kind's own default node image is inside its binary; asking it needs no cluster."""
-    text = run([kind_binary, "create", "cluster", "--help"], "ask kind for its default image", timeout=20).stdout
-    for word in text.replace('"', " ").split():
-        if word.startswith("kindest/node:"):
-            return word
-    return "kindest/node:v1.37.0"
+    """Kind's own default node image, by digest: a literal in its binary, which no command prints.
+
+    Raises:
+        SetupError: the binary holds none.
+
+    """
+    found = re.search(rb"kindest/node:v[\d.]+@sha256:[0-9a-f]{64}", kind_binary.read_bytes())
+    if found is None:
+        raise SetupError(f"{kind_binary} does not tell its default node image", "name one with --kind-image")
+    return f"docker.io/{found[0].decode()}"
 
 
 def _smoke(source: images.Images, folder: Path) -> str:

@@ -136,6 +136,11 @@ def passed(result: JobResult) -> str:
     """
     answer = _last_answer(result.log)
     if answer is None:
+        if not result.done and not result.started:
+            raise ClusterError(
+                f"the smoke runner's pod never started: {result.waiting or 'it was not scheduled'}",
+                "see its events in the namespace's dump; the nodes may be short of room",
+            )
         if not result.done:
             raise SmokeFailed(
                 "smoke: no result in time", "see whether the idle side answers; limits.smoke_seconds bounds it"

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.files import write_atomically
+
 SCHEMA = 1
 NOT_COVERED = (
     "cloud load balancers and their health checks",
@@ -78,13 +80,6 @@ def link_latest(root: Path, path: Path, kind: str = "") -> None:
     fresh = latest / f".{path.name}.{secrets.token_hex(4)}"
     fresh.symlink_to(os.path.relpath(path, latest))
     fresh.replace(latest / path.name)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by a file with ``text``: a reader sees the old or the new one."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fresh.write_text(text)
-    fresh.replace(path)
 
 
 def worst(verdicts: Sequence[str]) -> str:
