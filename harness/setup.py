@@ -44,11 +44,14 @@ def options_of(config: pytest.Config, images: Path, manifests: Path) -> Options:
 
 
 def applications_of(configs: Iterable[Config]) -> list[Application]:
-    """What has to be built: one application per configuration with a [build] table."""
+    """What the nodes need: images to build where there is a [build] table, images to be had elsewhere."""
     found = []
     for config in sorted(configs, key=lambda one: str(one.file)):
-        build = config.build
+        build, app = config.build, config.app
         if build is not None:
-            tags = {config.app.image_of(version): dict(args) for version, args in build.versions.items()}
+            tags = {app.image_of(version): dict(args) for version, args in build.versions.items()}
             found.append(Application(build.context, Bases(build.rootfs, build.base), tags))
+        else:
+            versions = (app.old, app.new, config.bad.refused_by_smoke, config.bad.breaks_after_cutover)
+            found.append(Application(None, None, {app.image_of(version): {} for version in versions if version}))
     return found

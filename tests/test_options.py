@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -119,6 +120,14 @@ def test_every_configured_version_is_an_image_to_build() -> None:
     assert len(made) == 2
     for config, application in zip(sorted(both, key=lambda one: str(one.file)), made, strict=True):
         assert config.build is not None
+        assert application.context is not None
         assert application.context.is_dir()
         assert list(application.tags) == [config.app.image_of(version) for version in config.build.versions]
         assert {config.app.image_of(config.app.old), config.app.image_of(config.app.new)} <= set(application.tags)
+
+
+def test_images_that_nobody_builds_here_are_to_be_had_elsewhere() -> None:
+    config = replace(load(ROOT / "bluegreen.toml"), build=None)
+    (application,) = applications_of([config])
+    assert application.context is None
+    assert {config.app.image_of(config.app.old), config.app.image_of(config.app.new)} <= set(application.tags)

@@ -90,7 +90,7 @@ def test_stops_within_its_bound(tmp_path: Path) -> None:
     seen.observer.start()
     before = time.monotonic()
     seen.observer.stop()
-    assert time.monotonic() - before < 1
+    assert time.monotonic() - before < 4.5
     seen.journal.close()
 
 

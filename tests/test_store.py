@@ -128,7 +128,7 @@ def test_a_lock_holds_between_processes_and_ends_with_its_holder(store: Store, s
         started = time.monotonic()
         with pytest.raises(SetupError, match="another process has held"), store.lock("one", timeout=0.2):
             pass
-        assert 0.2 <= time.monotonic() - started < 2
+        assert 0.2 <= time.monotonic() - started < 20
         assert said == ["one: waiting for another run on this machine"]
         with store.lock("two", timeout=0):
             pass
@@ -186,7 +186,7 @@ def test_a_hanging_command_is_ended(programs: Programs) -> None:
     started = time.monotonic()
     with pytest.raises(SetupError, match=r"hang did not finish within 0\.2 s"):
         shell.run(["hang"], "wait", timeout=0.2)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 def test_an_exit_code_comes_with_the_last_lines_and_a_mend(programs: Programs) -> None:

@@ -168,6 +168,25 @@ class Images:
             self.engine("tag", source, name, what=f"tag {name}")
         return name
 
+    def provide(self, image: str) -> str:
+        """Have an image of somebody else's in the engine's store; one that is there already is never pulled anew.
+
+        Returns:
+            the name by which the engine knows it.
+
+        Raises:
+            SetupError: it is not there, and no registry answers or has it.
+
+        """
+        if self.engine.has_image(image):
+            return image
+        if self.builds:
+            raise SetupError(
+                f"image {image} is not in {self.engine.name}'s store, and no registry answers",
+                "load it there, or say in [build] how it is made",
+            )
+        return self.pull(image)
+
     def application(self, context: Path, tags: Mapping[str, Mapping[str, str]], bases: Bases) -> list[str]:
         """Build one image per tag from ``context``/Containerfile, with its hashed requirements if it has any.
 

@@ -22,10 +22,17 @@ WARM_GIBIBYTES = 3.0
 
 @dataclass(frozen=True)
 class Application:
-    """Images to build for one demo: a context, what it stands on, and build arguments per image name."""
+    """The images of one application.
 
-    context: Path
-    bases: images.Bases
+    Attributes:
+        context: folder to build them from, or None where they are to be had elsewhere.
+        bases: what a built one stands on, or None.
+        tags: build arguments by image name.
+
+    """
+
+    context: Path | None
+    bases: images.Bases | None
     tags: Mapping[str, Mapping[str, str]]
 
 
@@ -123,8 +130,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
         owned.sweep(tools.kind, found, store, name, say)
         wanted = options.node_image or _default_node_image(tools.kind)
         node_image = options.node_image if options.node_image and source.builds else source.node(wanted)
-        built = [tag for application in applications for tag in source.application(
-            application.context, application.tags, application.bases)]  # fmt: skip
+        built = [tag for application in applications for tag in _provide(source, application)]
         smoke = _smoke(source, options.images_folder)
         ours = kind.BlueGreenKind(
             name, store.root / "clusters" / name, tools.kind, tools.kubectl, found, this_host, store, node_image,
@@ -162,6 +168,13 @@ def _engine(options: Options, this_host: host.Host, store: Store) -> engine.Engi
     if found is None:
         raise SetupError("no container engine", "install docker or podman, or pass --bg-install-packages as root")
     return found
+
+
+def _provide(source: images.Images, application: Application) -> list[str]:
+    """Have the application's images in the engine's store, built or not; returns their names."""
+    if application.context is not None and application.bases is not None:
+        return source.application(application.context, application.tags, application.bases)
+    return [source.provide(tag) for tag in application.tags]
 
 
 def _default_node_image(kind_binary: Path) -> str:
