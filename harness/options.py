@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -92,8 +91,3 @@ def refuse(config: pytest.Config) -> None:
             f"a foreign kubeconfig was given: {given}\n"
             "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache"
         )
-
-
-def checkout_of(config: pytest.Config) -> Path:
-    """The folder after which the cluster is named."""
-    return Path(config.rootpath)

@@ -53,7 +53,7 @@ def test_defaults_reach_the_session(pytester: pytest.Pytester, monkeypatch: pyte
     config = parsed(pytester, monkeypatch)
     made = options_of(config, Path("images"), Path("manifests"))
     assert (made.image_mode, made.engine, made.kube_proxy, made.mirror) == ("auto", "auto", "iptables", "")
-    assert (made.install_packages, made.keep, made.with_ingress) == (False, False, True)
+    assert (made.install_packages, made.keep) == (False, False)
     assert made.cluster_name is None  # pytest-kind's default name would be shared by all projects
     assert (made.kind, made.kubectl, made.node_image) == (None, None, None)
     assert made.checkout == pytester.path

@@ -66,7 +66,6 @@ class Options:
     node_image: str | None = None
     kind: str | None = None
     kubectl: str | None = None
-    with_ingress: bool = True
 
 
 @dataclass
@@ -141,8 +140,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 ours.tidy()
             kind.wait_nodes(ours)
             _load(ours, source, [*built, smoke, *source.to_load()], store)
-            if options.with_ingress:
-                ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
+            ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
             yield Cluster(
                 name=name,
                 kubeconfig=ours.kubeconfig_path,
@@ -219,7 +217,7 @@ def _environment(ours: kind.BlueGreenKind, options: Options, this_host: host.Hos
         "nodes": len(ours.node_names()),
         "kube_proxy": options.kube_proxy,
         "published_ports": ours.engine.published_ports if ours.engine.published_ports == "dnat" else "node",
-        "ingress": "contour" if options.with_ingress else "",
+        "ingress": "contour",
         "restricted": this_host.restricted,
         "setup_seconds": dict(store.timings),
     }
