@@ -38,8 +38,9 @@ test: check ## check, then the fast tier on a real cluster
 rehearsal: .venv/.installed ## the gate: everything set up, then pytest scenarios/
 	@$(GATE)
 
-nightly: .venv/.installed ## every scenario, sixty cutovers
+nightly: .venv/.installed ## every scenario, sixty cutovers; the pull path and docker for real
 	@$(GATE) --bg-tier nightly --bg-cutovers 60 --bg-rerun-inconclusive
+	@$(BIN)/pytest platforms
 
 bench: .venv/.installed ## numbers, to artifacts/latest/bench/
 	@$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ from harness.checks.promises import (
     cutover_happened,
     enough,
     idle_side_warm,
+    inconclusive,
     loses,
     never_served,
     no_flip_back,
@@ -16,6 +17,7 @@ from harness.checks.promises import (
     red,
     refused,
     rolled_back_by_watch,
+    steady_generator,
 )
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
@@ -42,6 +44,7 @@ __all__ = [
     "cutover_happened",
     "enough",
     "idle_side_warm",
+    "inconclusive",
     "loses",
     "never_served",
     "no_flip_back",
@@ -51,4 +54,5 @@ __all__ = [
     "red",
     "refused",
     "rolled_back_by_watch",
+    "steady_generator",
 ]

@@ -2,19 +2,28 @@
 
 import pytest
 
+from harness.errors import SmokeFailed
 from harness.words import (
+    BREAKS_AFTER_CUTOVER,
     CUTOVER,
     NEW,
+    REFUSED_BY_SMOKE,
     Load,
     Meddler,
     Release,
     cutover_happened,
+    enough,
     idle_side_warm,
+    inconclusive,
+    never_served,
     no_flip_back,
     nobody,
     nothing_lost,
     only,
     red,
+    refused,
+    rolled_back_by_watch,
+    steady_generator,
 )
 
 pytestmark = [pytest.mark.paths("service")]
@@ -25,6 +34,7 @@ def _released(release: Release) -> None:
     release.smoke()
 
 
+@pytest.mark.fast
 @pytest.mark.promises(red(nothing_lost()))
 def test_an_empty_selector_turns_nothing_lost_red(release: Release, load: Load, meddler: Meddler) -> None:
     """Somebody misspells the selector after the cutover: the Service has no endpoint."""
@@ -73,3 +83,53 @@ def test_a_stalled_controller_turns_cutover_happened_red(release: Release, load:
     with meddler.stalled_controller_manager(), load.steady():
         release.cutover()
         release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.promises(red(refused(stage="smoke")), red(never_served(NEW)))
+def test_a_good_version_turns_the_refusal_red(release: Release, load: Load) -> None:
+    """What was promised to be stopped gets through and reaches users."""
+    _released(release)
+    with load.steady():
+        release.cutover()
+        release.watch(seconds=4)
+
+
+@pytest.mark.needs(REFUSED_BY_SMOKE)
+@pytest.mark.promises(red(never_served(REFUSED_BY_SMOKE)), red(nothing_lost()))
+def test_a_promotion_by_hand_turns_never_served_red(release: Release, load: Load, meddler: Meddler) -> None:
+    """Smoke has refused the version, and somebody points users at it all the same."""
+    release.deploy(REFUSED_BY_SMOKE)
+    with pytest.raises(SmokeFailed):
+        release.smoke()
+    with load.steady(), meddler.selector_at_idle_side():
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.needs(BREAKS_AFTER_CUTOVER)
+@pytest.mark.promises(red(rolled_back_by_watch()), red(nothing_lost()))
+def test_a_watch_that_looks_away_turns_rolled_back_by_watch_red(release: Release, load: Load) -> None:
+    """The new version breaks under traffic, and nobody points users back."""
+    release.deploy(BREAKS_AFTER_CUTOVER)
+    release.smoke()
+    with load.steady():
+        release.cutover()
+        release.watch(seconds=12, breached=nobody)
+
+
+@pytest.mark.promises(nothing_lost(), inconclusive(enough(2000)))
+def test_a_short_look_is_not_enough(release: Release, load: Load) -> None:
+    """Nothing was lost of a few hundred requests: that proves too little, and the record says so."""
+    del release
+    with load.steady() as running:
+        running.check()
+
+
+@pytest.mark.promises(nothing_lost(), inconclusive(steady_generator()))
+def test_a_stalled_generator_is_noticed(release: Release, load: Load, meddler: Meddler) -> None:
+    """The load itself hangs for a second around the flip: nothing is lost, and yet nothing is proven."""
+    _released(release)
+    with load.steady() as running:
+        release.cutover()
+        with meddler.stalled_generator(running):
+            release.watch(seconds=1, breached=nobody)
+        release.watch(seconds=5, breached=nobody)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from harness.checks.finding import Finding, Verdict
@@ -12,6 +13,7 @@ from harness.checks.promises import (
     cutover_happened,
     enough,
     idle_side_warm,
+    inconclusive,
     loses,
     never_served,
     no_flip_back,
@@ -20,12 +22,13 @@ from harness.checks.promises import (
     red,
     refused,
     rolled_back_by_watch,
+    steady_generator,
 )
 from harness.checks.registry import bind, check, checks, judge
 from harness.checks.verdict import overall
 from harness.errors import ConfigurationError
 from harness.evidence.timeline import Timeline
-from tests.simulated import Down, Flip, World, event, having, play
+from tests.simulated import Down, Flip, World, changed, event, having, play
 
 CALM = play(World())
 EVERY = (
@@ -41,6 +44,7 @@ EVERY = (
     rolled_back_by_watch(),
     enough(2000),
     red(only("v2", classes=["fresh"])),
+    inconclusive(enough(2000)),
 )
 
 
@@ -105,6 +109,17 @@ def test_a_twin_passes_only_where_its_check_fails() -> None:
     assert judge(CALM, [red(nothing_lost())])[0].verdict == "fail"
     assert judge(Timeline(), [red(nothing_lost())])[0].verdict == "inconclusive"
     assert judge(Timeline(), [red(cutover_happened())])[0].verdict == "inconclusive"
+
+
+def test_a_twin_of_a_check_that_never_fails_passes_only_where_it_cannot_tell() -> None:
+    issued = len(CALM.of_class("fresh"))
+    assert judge(CALM, [inconclusive(enough(issued + 1))])[0].verdict == "pass"
+    assert judge(CALM, [inconclusive(enough(issued))])[0].verdict == "fail"
+    assert judge(CALM, [inconclusive(nothing_lost())])[0].verdict == "fail"
+    assert judge(CALM, [inconclusive(steady_generator())])[0].verdict == "fail"
+    late = changed(CALM, np.ones(len(CALM.samples), bool), sent=CALM.samples["sent"] + 40_000_000)
+    findings = judge(late, [inconclusive(steady_generator())])
+    assert findings[0].verdict == "pass" and "lag" not in {finding.check for finding in findings[1:]}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import yaml
 
 from harness.cluster import kind, owned, ports
 from harness.cluster.engine import Engine
-from harness.cluster.host import Host
+from harness.cluster.host import Host, inotify_left
 from harness.cluster.kind import BlueGreenKind, name_of
 from harness.cluster.owned import healthy, listed, read_owner, sweep
 from harness.cluster.store import Store
@@ -88,7 +88,8 @@ def closed_port() -> int:
 
 
 @pytest.fixture
-def machine(programs: Programs, store: Store, answering: Answering) -> Machine:
+def machine(programs: Programs, store: Store, answering: Answering, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr(kind, "inotify_left", lambda: 1000)
     return Machine(programs, store, answering)
 
 
@@ -241,6 +242,28 @@ def test_a_refused_creation_leaves_nothing(machine: Machine, said: list[str]) ->
     assert machine.verbs() == ["create", "delete"]
     assert machine.clusters == []
     assert not machine.cluster().path.exists()
+
+
+def test_no_cluster_is_begun_that_could_not_live(
+    machine: Machine, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "inotify_left", lambda: 65)
+    with pytest.raises(SetupError, match=r"65 inotify instances are left.*3 nodes need about 66"):
+        machine.cluster().ensure(said.append)
+    assert machine.verbs() == []
+    monkeypatch.setattr(kind, "inotify_left", lambda: 66)
+    assert machine.cluster().ensure(said.append)
+
+
+def test_inotify_instances_are_counted_by_open_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "sys/fs/inotify").mkdir(parents=True)
+    (tmp_path / "sys/fs/inotify/max_user_instances").write_text("128\n")
+    for process, targets in {"1": ["anon_inode:inotify", "/dev/null"], "22": ["anon_inode:inotify"] * 2}.items():
+        folder = tmp_path / process / "fd"
+        folder.mkdir(parents=True)
+        for number, target in enumerate(targets):
+            (folder / str(number)).symlink_to(target)
+    assert inotify_left(tmp_path) == 125
 
 
 def test_a_hanging_creation_is_ended_and_leaves_nothing(

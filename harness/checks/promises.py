@@ -85,10 +85,22 @@ def enough(n: int, cls: str = "fresh") -> Promise:
     return Promise("enough", {"n": n, "cls": cls})
 
 
-def red(promise: Promise) -> Promise:
-    """The negative twin of a promise: passes only where that check fails.
+def steady_generator() -> Promise:
+    """The load was sent when it was due (p99 of the lag within two lines of each schedule). Always judged as well."""
+    return Promise("lag")
 
-    The parameters stay on one level, so that placeholders in them are resolved like all others.
-    """
+
+def red(promise: Promise) -> Promise:
+    """The negative twin of a promise: passes only where that check fails."""
+    return _twin("red", promise)
+
+
+def inconclusive(promise: Promise) -> Promise:
+    """The negative twin of a promise that never fails: passes only where that check can't tell."""
+    return _twin("inconclusive", promise)
+
+
+def _twin(name: str, promise: Promise) -> Promise:
+    # The parameters stay on one level, so that placeholders in them are resolved like all others.
     params: dict[str, Any] = {"of": promise.check, **promise.params}
-    return Promise("red", params)
+    return Promise(name, params)

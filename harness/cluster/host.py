@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import resource
@@ -58,6 +59,27 @@ def detect() -> Host:
         nproc=resource.getrlimit(resource.RLIMIT_NPROC)[1],
         root=os.geteuid() == 0,
     )
+
+
+def inotify_left(proc: Path = Path("/proc")) -> int:
+    """How many inotify instances this user may still make; kubelet dies where none is left.
+
+    Only what this process may read is counted, so the true number may be smaller. Source: inotify(7),
+    /proc/sys/fs/inotify/max_user_instances; kind's known issue "pod errors due to too many open files".
+    """
+    most = int((proc / "sys/fs/inotify/max_user_instances").read_text())
+    used = 0
+    for folder in proc.glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            used += sum(1 for one in folder.iterdir() if _target(one) == "anon_inode:inotify")
+    return most - used
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""  # closed in the meantime
 
 
 def boot_id() -> str:

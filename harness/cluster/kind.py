@@ -20,7 +20,7 @@ import yaml
 from harness import waiting
 from harness.cluster import ports
 from harness.cluster.engine import Engine
-from harness.cluster.host import Host
+from harness.cluster.host import Host, inotify_left
 from harness.cluster.owned import OWNED, healthy, listed, read_owner
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, content_key
@@ -34,6 +34,7 @@ except ImportError as missing:
 
 PREFIX = "bluegreen-"
 LEDGER_IN_NODE = "/var/local/bluegreen"
+INOTIFY_PER_NODE = 22  # seen: 66 in use with three nodes and the ingress up
 CREATE_BOUND = 420.0  # seconds; seen: 35 s warm on 2 cores
 
 
@@ -176,6 +177,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
         """
         if config_file is not None:
             raise SetupError("the configuration is generated", "pass options instead of a file")
+        self._require_inotify()
         (self.path / "ledger").mkdir(parents=True, exist_ok=True)
         (self.path / "ledger").chmod(0o777)  # pods write there as whatever user their image names
         modules = Path("/lib/modules")
@@ -202,6 +204,14 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             raise
         self.kubeconfig_path.chmod(0o600)
         write_atomically(self.path / "owner.json", json.dumps({**owner, "complete": True}))
+
+    def _require_inotify(self) -> None:
+        wanted, left = INOTIFY_PER_NODE * (self.workers + 1), inotify_left()
+        if left < wanted:
+            raise SetupError(
+                f"{left} inotify instances are left for this user, and {self.workers + 1} nodes need about {wanted}",
+                "remove other clusters, or as root: sysctl fs.inotify.max_user_instances=512",
+            )
 
     def tidy(self) -> None:
         """Take away what a killed run left in a kept cluster: its namespaces, and a stopped controller manager."""

@@ -74,6 +74,7 @@ class Cluster:
 
     Attributes:
         name, kubeconfig, kubectl: how to reach it.
+        kind_binary: what made it.
         nodes: every node.
         leases: its NodePorts.
         ledger: host folder that every node has mounted for arrival records, or None.
@@ -86,6 +87,7 @@ class Cluster:
     name: str
     kubeconfig: Path
     kubectl: Path
+    kind_binary: Path
     nodes: Sequence[kind.Node]
     leases: Leases
     ledger: Path | None
@@ -145,6 +147,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 name=name,
                 kubeconfig=ours.kubeconfig_path,
                 kubectl=tools.kubectl,
+                kind_binary=tools.kind,
                 nodes=ours.nodes(),
                 leases=Leases(),
                 ledger=ours.path / "ledger",
@@ -214,6 +217,7 @@ def _environment(ours: kind.BlueGreenKind, options: Options, this_host: host.Hos
         "kubernetes": version,
         "kind": _kind_version(ours.kind_path),
         "engine": ours.engine.name,
+        "node_image": ours.image,
         "nodes": len(ours.node_names()),
         "kube_proxy": options.kube_proxy,
         "published_ports": ours.engine.published_ports if ours.engine.published_ports == "dnat" else "node",

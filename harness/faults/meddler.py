@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config import Config
@@ -14,6 +17,7 @@ from harness.waiting import until
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
     from harness.cluster.session import Cluster
+    from harness.load import Load
     from harness.release.verbs import Release
 
 
@@ -52,6 +56,10 @@ class Meddler:
         """Point the Service at the side that was active before."""
         return self._selecting("selector-put-back", self._release.idle)
 
+    def selector_at_idle_side(self) -> AbstractContextManager[None]:
+        """Point the Service at the side that the release has not put before users."""
+        return self._selecting("selector-at-idle-side", self._release.idle)
+
     def widened_selector(self) -> AbstractContextManager[None]:
         """Take the side out of the selector, so that both serve."""
         return self._selecting("selector-widened", None)
@@ -82,6 +90,19 @@ class Meddler:
             finally:
                 self._signal(control_plane, "CONT")
                 until(lambda: self._state(control_plane) != "T", "the controller manager to go on", timeout=HEAL_S)
+
+    @contextlib.contextmanager
+    def stalled_generator(self, load: Load) -> Iterator[None]:
+        """Stop the load's own process for the block: what it then sends is late, and the record has to say so."""
+        kind, target = "generator-stalled", str(load.pid)
+        with self._fault(kind, target):
+            os.kill(load.pid, signal.SIGSTOP)
+            try:
+                self._confirm(kind, target, lambda: _process_state(load.pid) == "T")
+                yield
+            finally:
+                os.kill(load.pid, signal.SIGCONT)
+                until(lambda: _process_state(load.pid) != "T", "the load to go on", timeout=HEAL_S)
 
     def _state(self, node: str) -> str:
         """The process' state in one letter (proc(5)): T is stopped by a signal."""
@@ -129,3 +150,8 @@ class Meddler:
         self._kube.patch_service_selector(
             self._namespace, self._config.service.name, {self._config.service.selector_key: value}
         )
+
+
+def _process_state(pid: int) -> str:
+    """One letter (proc(5)); the name before it may hold anything, a bracket too."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
