@@ -27,7 +27,7 @@ check: .venv/.installed ## lint, types, and the tests that need no cluster (unde
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest tests -q -n 2 -p no:harness.plugin  # the plugin refuses -n: its measured windows can't share a machine
+	@$(BIN)/pytest tests -q -n 2
 
 format: .venv/.installed ## format and mend what ruff can
 	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .

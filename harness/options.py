@@ -11,6 +11,7 @@ IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
 PROXY_MODES = ("iptables", "nftables")
 TIERS = ("default", "nightly")
+PARALLEL = "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
 
 
 def add(parser: pytest.Parser) -> None:
@@ -82,10 +83,6 @@ def refuse(config: pytest.Config) -> None:
         pytest.UsageError: with what and mend.
 
     """
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError(
-            "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
-        )
     if given := config.getoption("kubeconfig", None):
         raise pytest.UsageError(
             f"a foreign kubeconfig was given: {given}\n"

@@ -104,13 +104,12 @@ def _config(**known: Any) -> pytest.Config:
 
 def test_what_spoils_a_verdict_is_refused_in_two_lines() -> None:
     options.refuse(_config())
-    options.refuse(_config(numprocesses=0, kubeconfig=None))
-    for known, word in (({"numprocesses": 2}, "pytest-xdist's -n"), ({"kubeconfig": "/mine"}, "/mine")):
-        with pytest.raises(pytest.UsageError) as caught:
-            options.refuse(_config(**known))
-        what, mend = str(caught.value).splitlines()
-        assert word in what
-        assert mend.startswith("  mend: ")
+    options.refuse(_config(kubeconfig=None))
+    with pytest.raises(pytest.UsageError) as caught:
+        options.refuse(_config(kubeconfig="/mine"))
+    what, mend = str(caught.value).splitlines()
+    assert "/mine" in what
+    assert mend.startswith("  mend: ")
 
 
 def test_every_configured_version_is_an_image_to_build() -> None:
