@@ -49,6 +49,6 @@ lock: .venv/.installed ## write requirements/*.txt anew from pyproject.toml
 	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove everything this project ever made: clusters, cache, artifacts, .venv
-	@if [ -x $(BIN)/bluegreen ]; then $(BIN)/bluegreen clean --all; fi
+	@PYTHONDONTWRITEBYTECODE=1 $(or $(wildcard $(BIN)/python),$(PYTHON)) -m harness.cli clean --all  # needs no package
 	@rm -rf .venv artifacts .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

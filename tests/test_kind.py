@@ -381,7 +381,7 @@ def test_removing_asks_every_engine_before_the_folder_goes(machine: Machine, tmp
     machine.programs.add("docker")
     machine.programs.add("podman", '[ "$1" = ps ] && echo "a b"; exit 0')
     home = _leave(machine, NAME, 200, tmp_path)
-    owned.remove([Engine("docker"), Engine("podman")], machine.store, home)
+    owned.remove([Engine("docker"), Engine("podman")], {}, machine.store, home)
     assert machine.programs.calls("podman", "rm") == [["podman", "rm", "--force", "--volumes", "a", "b"]]
     assert machine.programs.calls("docker", "rm") == []
     assert not home.exists()
@@ -390,5 +390,13 @@ def test_removing_asks_every_engine_before_the_folder_goes(machine: Machine, tmp
 def test_a_cluster_in_use_is_not_removed(machine: Machine, tmp_path: Path) -> None:
     home = _leave(machine, NAME, 200, tmp_path)
     with machine.store.lock(f"cluster-{NAME}"), pytest.raises(SetupError, match="another process has held"):
-        owned.remove([Engine("docker")], machine.store, home)
+        owned.remove([Engine("docker")], {}, machine.store, home)
     assert (home / "owner.json").exists()
+
+
+def test_the_record_tells_whose_the_cluster_is_and_who_made_it(machine: Machine, tmp_path: Path) -> None:
+    cluster = machine.cluster(checkout=tmp_path)
+    cluster.create()
+    owner = read_owner(cluster.path)
+    assert owner is not None
+    assert (owner["checkout"], owner["engine"]) == (str(tmp_path), "docker")

@@ -124,7 +124,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             store.require_space(COLD_GIBIBYTES)
         packages.ensure(packages.BUILD, this_host, install=options.install_packages, say=say)
     tools = binaries.find(source, options.kind, options.kubectl)
-    name = options.cluster_name or kind.name_of(options.checkout)
+    name = options.cluster_name or owned.name_of(options.checkout)
     with kind.in_use(store, name):
         owned.sweep(tools.kind, found, store, name, say)
         wanted = options.node_image or _default_node_image(tools.kind)
@@ -133,7 +133,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
         smoke = _smoke(source, options.images_folder)
         ours = kind.BlueGreenKind(
             name, store.root / "clusters" / name, tools.kind, tools.kubectl, found, this_host, store, node_image,
-            kube_proxy=options.kube_proxy,
+            kube_proxy=options.kube_proxy, checkout=options.checkout,
         )  # fmt: skip
         try:
             if not ours.ensure(say):
