@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Sequence
 
 import pytest
+
+from harness.cluster.mirror import parse
+from harness.errors import ConfigurationError
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
@@ -25,7 +29,13 @@ def add(parser: pytest.Parser) -> None:
         default="auto",
         help="pull images, build them, or build where no registry answers",
     )
-    add_one("--bg-registry-mirror", metavar="HOST[:PORT]", default="", help="pull every image through this registry")
+    add_one(
+        "--bg-registry-mirror",
+        type=_mirror,
+        metavar="[http://]HOST[:PORT][/PATH]",
+        default="",
+        help="pull every image through this registry",
+    )
     add_one("--bg-engine", choices=ENGINES, default="auto", help="container engine (default: the first that answers)")
     add_one("--bg-install-packages", action="store_true", help="install missing system packages (root, Debian)")
     add_one("--bg-kube-proxy", choices=PROXY_MODES, default="iptables", help="mode of kube-proxy")
@@ -59,6 +69,14 @@ def _positive(text: str) -> int:
     if value < 1:
         raise ValueError(text)
     return value
+
+
+def _mirror(text: str) -> str:
+    try:
+        parse(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:

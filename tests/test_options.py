@@ -86,6 +86,7 @@ def test_choices_reach_the_session_and_pytest_kinds_options_are_used(
         ("--bg-cutovers=0", "--bg-cutovers"),
         ("--bg-keep-runs=some", "--bg-keep-runs"),
         ("--bg-time-limit=-1", "--bg-time-limit"),
+        ("--bg-registry-mirror=ftp://mirror", r"HOST\[:PORT\]\[/PATH\], e.g. mirror"),
     ],
 )
 def test_wrong_values_are_refused(
