@@ -99,7 +99,8 @@ class RunState:
 
     def broke(self, node_id: str, error: BaseException) -> None:
         """The harness broke while it ran ``node_id``; the scenario has no verdict."""
-        self.errors[node_id] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # what broke first is what to read: the teardown of the same scenario often breaks for the same reason
+        self.errors.setdefault(node_id, str(error).splitlines()[0] if str(error) else type(error).__name__)
         self.raised.append(error)
 
     def document(self) -> dict[str, Any]:

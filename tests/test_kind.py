@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster import kind, owned, ports
+from harness.cluster import binaries, host, images, kind, owned, ports, session
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host
 from harness.cluster.kind import BlueGreenKind, name_of
@@ -400,3 +400,27 @@ def test_the_record_tells_whose_the_cluster_is_and_who_made_it(machine: Machine,
     owner = read_owner(cluster.path)
     assert owner is not None
     assert (owner["checkout"], owner["engine"]) == (str(tmp_path), "docker")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_ctrl_c_while_the_cluster_comes_up_leaves_nothing_half_made(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KUBECONFIG", "x")  # so that the test's end puts it back
+    monkeypatch.setattr(host, "detect", lambda: ORDINARY)
+    monkeypatch.setattr(images, "registry_answers", lambda mirror: True)
+    monkeypatch.setattr(session, "_default_node_image", lambda kind: "docker.io/kindest/node:1")
+    monkeypatch.setattr(session, "_smoke", lambda source, folder: "smoke:1")
+    binary = machine.programs.folder / "kind"
+    monkeypatch.setattr(binaries, "find", lambda *_: binaries.Binaries(binary, machine.kubectl))
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "wait_nodes", ctrl_c)
+    options = session.Options(tmp_path, tmp_path, tmp_path, keep=keep)
+    with pytest.raises(KeyboardInterrupt), session.cluster(options, [], lambda text: None):
+        pass
+    assert machine.verbs() == (["create"] if keep else ["create", "delete"])
+    assert machine.clusters == ([name_of(tmp_path)] if keep else [])

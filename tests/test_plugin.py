@@ -665,6 +665,32 @@ def test_an_interrupted_run_keeps_its_evidence_and_is_no_verdict_for_others(rehe
     assert rehearse.clusters == ["made", "gone"]
 
 
+def test_sigterm_ends_a_run_as_ctrl_c_does(rehearse: Rehearsal) -> None:
+    stopped = (
+        "\nimport os, signal\n\n@on_service\n@promised\ndef test_stopped(release, load):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    while True: time.sleep(0.05)\n"
+    )
+    rehearse.pytester.makepyfile(test_inner=HEAD + GOOD + stopped)
+    result = _outside(rehearse)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert not rehearse.latest.exists()
+    assert rehearse.clusters == ["made", "gone"]
+
+
+def test_an_api_server_that_is_gone_is_told_once_however_much_breaks_behind_it(rehearse: Rehearsal) -> None:
+    namespace = """
+@pytest.fixture
+def namespace(scenario):
+    yield scenario
+    raise ClusterError("DELETE /api/v1/namespaces/x: no answer", "ask whether the cluster still runs")
+"""
+    result = rehearse(namespace + BROKEN)
+    assert result.ret == 11
+    assert rehearse.verdict["harness_errors"] == ["test_inner.py::test_broken[service]: the API server is gone"]
+    result.stdout.fnmatch_lines(["the API server is gone", "*mend: look at the control plane"])
+    assert rehearse.clusters == ["made", "gone"]
+
+
 def test_the_time_limit_dumps_stacks_ends_the_run_and_is_no_pass(rehearse: Rehearsal) -> None:
     rehearse.pytester.makepyfile(
         test_inner=HEAD

@@ -160,8 +160,14 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
 
 def _engine(options: Options, this_host: host.Host, store: Store) -> engine.Engine:
     found = engine.find(store.root, this_host, options.engine)
+    if found is None and options.engine not in ("auto", "podman"):
+        raise SetupError(f"{options.engine} is not installed", "install it, or leave --bg-engine out")
     if found is None:
-        packages.ensure(packages.ENGINE, this_host, install=options.install_packages, say=store.say)
+        try:
+            packages.ensure(packages.ENGINE, this_host, install=options.install_packages, say=store.say)
+        except SetupError as error:
+            mend = f"start docker, if there is one; or else {error.mend}"
+            raise SetupError(f"no container engine answers. {error.what}", mend) from error
         found = engine.find(store.root, this_host, "podman")
     if found is None:
         raise SetupError("no container engine", "install docker or podman, or pass --bg-install-packages as root")
