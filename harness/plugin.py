@@ -75,12 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
-    """Refuse scenarios in a worker of pytest-xdist: only there are they known, and only so does its controller hear."""
+    """Remember a file that can't be collected: it is no scenario's fault, and still no pass."""
     report: pytest.CollectReport = yield
-    found = [node for node in report.result or () if isinstance(node, pytest.Item) and is_scenario(node)]
-    if found and hasattr(collector.config, "workerinput"):
-        report.outcome, report.result, report.longrepr = "failed", [], options.PARALLEL
-        setattr(report, REFUSED, os.getpid())
     if report.failed:
         collector.config.stash[RUN].other_failed(collector.nodeid, failed=True)
     return report
@@ -93,14 +89,25 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse what spoils a verdict; a scenario must promise something; nightly ones need their tier."""
+    """A scenario must promise something; nightly ones need their tier."""
     collecting.refuse_unjudgeable(items)
-    if collecting.scenarios(items):
-        options.refuse(config)
     later = collecting.later(items, config.getoption("--bg-tier"), config.getoption("-m"))
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what spoils a verdict, where a scenario was selected."""
+    if not collecting.scenarios(session.items):
+        return
+    options.refuse(session.config)
+    if hasattr(session.config, "workerinput"):  # of pytest-xdist: its controller collects nothing, and hears by reports
+        report = pytest.CollectReport("", "failed", options.PARALLEL, [])
+        setattr(report, REFUSED, os.getpid())
+        session.config.hook.pytest_collectreport(report=report)
+        session.items.clear()  # nothing of this run may begin while the controller is being told
 
 
 @pytest.hookimpl(tryfirst=True)

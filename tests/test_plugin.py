@@ -312,7 +312,7 @@ def test_a_plain_test_that_fails_beside_a_good_scenario_fails_the_run(rehearse: 
 PLAIN = "\ndef test_plain(): assert False\n"
 
 
-@pytest.mark.parametrize("body", [UNSURE, BROKEN, BROKEN + UNSURE])
+@pytest.mark.parametrize("body", [UNSURE, BROKEN, BROKEN + UNSURE], ids=["unsure", "broken", "both"])
 def test_a_plain_test_that_fails_is_not_hidden_by_thin_evidence_or_a_broken_harness(
     rehearse: Rehearsal, body: str
 ) -> None:
@@ -536,6 +536,14 @@ def test_parallel_workers_are_refused_by_name_where_scenarios_would_run(rehearse
     result.stderr.fnmatch_lines(["ERROR: pytest-xdist's -n was given*", "*mend: leave -n out*"])
     assert not (rehearse.pytester.path / "clusters.log").exists()
     assert not (rehearse.pytester.path / "artifacts").exists()
+
+
+def test_scenarios_that_were_not_selected_refuse_nothing(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makepyfile(test_inner=HEAD + GOOD + "\ndef test_plain(): pass\n")
+    args = ("-k", "plain", "-p", "xdist.plugin", "-n", "2", "-p", "pytest_kind.plugin", "--kubeconfig=/home/me/config")
+    result = _outside(rehearse, *args)
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
 
 
 FOREIGN = """
