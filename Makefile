@@ -27,7 +27,7 @@ check: .venv/.installed ## lint, types, and the tests that need no cluster (unde
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest tests -q -n 2 -p no:harness.plugin  # the plugin refuses -n: its measured windows can't share a machine
+	@$(BIN)/pytest tests -q -n 2
 
 format: .venv/.installed ## format and mend what ruff can
 	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .
@@ -50,6 +50,6 @@ lock: .venv/.installed ## write requirements/*.txt anew from pyproject.toml
 	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove everything this project ever made: clusters, cache, artifacts, .venv
-	@if [ -x $(BIN)/bluegreen ]; then $(BIN)/bluegreen clean --all; fi
+	@PYTHONDONTWRITEBYTECODE=1 $(or $(wildcard $(BIN)/python),$(PYTHON)) -m harness.cli clean --all  # needs no package
 	@rm -rf .venv artifacts .pytest_cache .ruff_cache .mypy_cache .hypothesis dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

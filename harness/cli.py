@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
-import shutil
-import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness import __version__
@@ -65,43 +62,12 @@ def _recheck(folder: Path) -> int:
 
 
 def _clean(*, all_of_it: bool) -> int:
-    from harness.cluster import engine, host, kind, owned
-    from harness.cluster.store import Store, cache_root
+    from harness.clean import clean
 
-    store = Store(cache_root(), lambda text: print(text, flush=True))
-    if not store.root.exists():
-        return EXIT_PASS
-    this_host = host.detect()
-    mine = kind.name_of(Path.cwd())
-    homes = [home for home in (store.root / "clusters").glob("*") if all_of_it or home.name == mine]
-    engines = []
-    for name in engine.ENGINES:
-        with contextlib.suppress(HarnessError):  # an engine that doesn't answer runs nothing
-            engines.append(engine.find(store.root, this_host, name))
-    there = [found for found in engines if found is not None]
-    refused: list[HarnessError] = []
-    for home in homes:
-        try:
-            owned.remove(there, store, home)
-        except HarnessError as error:
-            refused.append(error)
-    if refused:
-        raise refused[0]
-    if all_of_it:
-        for found in there:
-            if found.name == "podman" and found.env:
-                found("system", "reset", "--force", what="empty our own podman store", timeout=300)
-        shutil.rmtree(store.root, onerror=_writable)
-        print(f"{store.root}: removed")
-    return EXIT_PASS
-
-
-def _writable(function: Callable[[str], object], path: str, _error: object) -> None:
-    """Go's module cache is read-only on purpose."""
-    for place in (Path(path).parent, Path(path)):
-        if place.exists():
-            place.chmod(place.stat().st_mode | stat.S_IRWXU)
-    function(path)
+    stayed = clean(everything=all_of_it, say=lambda text: print(text, flush=True))
+    for error in stayed:
+        print(f"bluegreen: {error}", file=sys.stderr)
+    return stayed[0].exit_code if stayed else EXIT_PASS
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import collecting
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
@@ -40,7 +41,7 @@ def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iter
     from harness.setup import applications_of, options_of
 
     run = pytestconfig.stash[RUN]
-    items = [item for item in request.session.items if "release" in getattr(item, "fixturenames", ())]
+    items = collecting.scenarios(request.session.items)
     configs = {config.file: config for config in (_config(item.config, item) for item in items)}
     say = _say(pytestconfig)
     options = options_of(pytestconfig, resource("images"), resource("manifests"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import site
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -259,10 +260,16 @@ def _find(name: str) -> Path:
 
 
 def _environment(plan_file: Path) -> dict[str, str]:
-    """The child's environment: ours, without settings that would bend Locust, and with this very package in front."""
+    """The child's environment: ours, without settings that would bend Locust, and with this very package in front.
+
+    Its locust.conf and pyproject.toml Locust looks for in the working folder, which is the record's own.
+    """
     root = str(Path(__file__).parents[1])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     known = environment.get("PYTHONPATH")
+    # Locust reads ~/.locust.conf; packages of a `pip install --user` are found below the user's own home all the same
+    environment["HOME"] = str(plan_file.parent)
+    environment["PYTHONUSERBASE"] = site.getuserbase()
     environment["PYTHONPATH"] = f"{root}{os.pathsep}{known}" if known else root
     environment[ENVIRONMENT] = str(plan_file)
     environment[PARENT] = str(os.getpid())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Sequence
 
 import pytest
 
+from harness.cluster.mirror import parse
+from harness.errors import ConfigurationError
+
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
 PROXY_MODES = ("iptables", "nftables")
 TIERS = ("default", "nightly")
+PARALLEL = "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
 
 
 def add(parser: pytest.Parser) -> None:
@@ -24,7 +29,13 @@ def add(parser: pytest.Parser) -> None:
         default="auto",
         help="pull images, build them, or build where no registry answers",
     )
-    add_one("--bg-registry-mirror", metavar="HOST[:PORT]", default="", help="pull every image through this registry")
+    add_one(
+        "--bg-registry-mirror",
+        type=_mirror,
+        metavar="[http://]HOST[:PORT][/PATH]",
+        default="",
+        help="pull every image through this registry",
+    )
     add_one("--bg-engine", choices=ENGINES, default="auto", help="container engine (default: the first that answers)")
     add_one("--bg-install-packages", action="store_true", help="install missing system packages (root, Debian)")
     add_one("--bg-kube-proxy", choices=PROXY_MODES, default="iptables", help="mode of kube-proxy")
@@ -60,6 +71,14 @@ def _positive(text: str) -> int:
     return value
 
 
+def _mirror(text: str) -> str:
+    try:
+        parse(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:
     """Name the nearest right option for a ``--bg-...`` that doesn't exist.
 
@@ -82,10 +101,6 @@ def refuse(config: pytest.Config) -> None:
         pytest.UsageError: with what and mend.
 
     """
-    if getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError(
-            "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
-        )
     if given := config.getoption("kubeconfig", None):
         raise pytest.UsageError(
             f"a foreign kubeconfig was given: {given}\n"

@@ -1,26 +1,20 @@
-"""The pytest plugin: options, collection rules, one judgement per scenario, exit codes."""
+"""The pytest plugin: options, collection rules, one judgement per scenario, exit codes.
+
+It is loaded in every pytest run of its environment. A run without scenarios is none of its business: everything but
+its options, markers and fixtures waits until there is one.
+"""
 
 from __future__ import annotations
 
-import faulthandler
 import os
-import signal
-import threading
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import options
-from harness.errors import (
-    EXIT_CONFIGURATION,
-    EXIT_FAIL,
-    EXIT_HARNESS,
-    EXIT_INCONCLUSIVE,
-    ConfigurationError,
-    HarnessError,
-    ReleaseError,
-)
+from harness import collecting, exits, options
+from harness.collecting import is_scenario
+from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError, ReleaseError
 from harness.fixtures import (  # noqa: F401 - fixtures are found by their names in this module
     app,
     bluegreen_run,
@@ -34,6 +28,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     release,
     scenario,
 )
+from harness.guard import Guard
 from harness.report import terminal
 from harness.run import CURRENT, RUN, Inconclusive, RunState
 
@@ -41,7 +36,9 @@ if TYPE_CHECKING:
     from harness.scenario import Scenario
 
 RELEASES_FAULT = (ReleaseError, AssertionError, pytest.fail.Exception)
-STDERR = pytest.StashKey[int]()
+GUARD = pytest.StashKey[Guard]()
+REFUSED = "bluegreen_refused"
+"""Attribute of a collection report: the id of the worker process that refused."""
 MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
     "paths(*names): the paths on which the scenario runs, of service and ingress (default: both)",
@@ -58,69 +55,77 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: Any, args: list[str]) -> None:
-    """Refuse misspelt options before pytest's own, less helpful, message."""
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: Any, args: list[str]
+) -> Generator[None, None, None]:
+    """Refuse misspelt options before pytest's own, less helpful, message; conftest.py files add theirs first."""
     del early_config
+    yield
     known = [name for group in (parser._anonymous, *parser._groups) for o in group.options for name in o.names()]
     options.refuse_misspelt(args, known)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register markers, refuse what spoils a verdict, prepare the run."""
+    """Register markers, prepare the run."""
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    options.refuse(config)
     config.stash[RUN] = RunState(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    """Remember a file that can't be collected: it is no scenario's fault, and still no pass."""
+    report: pytest.CollectReport = yield
+    if report.failed:
+        collector.config.stash[RUN].other_failed(collector.nodeid, failed=True)
+    return report
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """A refusal that came from another process, a worker, ends this run with pytest's code for wrong usage."""
+    if getattr(report, REFUSED, os.getpid()) != os.getpid():
+        raise pytest.UsageError(options.PARALLEL)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A scenario must promise something; nightly ones need their tier."""
-    mute = [item for item in _scenarios(items) if item.get_closest_marker("promises") is None]
-    if mute:
-        raise pytest.UsageError(
-            f"{mute[0].nodeid} promises nothing, so it could never fail\n  mend: add @pytest.mark.promises(...)"
-        )
-    _check_promises(items)
-    if config.getoption("--bg-tier") == "nightly":
-        return
-    named = config.getoption("-m")  # who names a marker wants it; "not fast" names neither
-    kept_for_later = [marker for marker in ("nightly", "mutants") if marker not in named]
-    later = [item for item in items if any(item.get_closest_marker(marker) for marker in kept_for_later)]
+    collecting.refuse_unjudgeable(items)
+    later = collecting.later(items, config.getoption("--bg-tier"), config.getoption("-m"))
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse what spoils a verdict, where a scenario was selected."""
+    if not collecting.scenarios(session.items):
+        return
+    options.refuse(session.config)
+    if hasattr(session.config, "workerinput"):  # of pytest-xdist: its controller collects nothing, and hears by reports
+        report = pytest.CollectReport("", "failed", options.PARALLEL, [])
+        setattr(report, REFUSED, os.getpid())
+        session.config.hook.pytest_collectreport(report=report)
+        session.items.clear()  # nothing of this run may begin while the controller is being told
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Where scenarios run, junit.xml goes beside their verdict."""
-    if _scenarios(session.items) and not session.config.option.collectonly:
-        session.config.stash[RUN].record_junit()
+    """Where scenarios run, junit.xml goes beside their verdict, and the run ends in time and tidily."""
+    if not collecting.scenarios(session.items) or session.config.option.collectonly:
+        return
+    run = session.config.stash[RUN]
+    run.record_junit()
+    guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)
+    guard.start()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario on each of its paths."""
-    if {"path", "release"} <= set(metafunc.fixturenames):
+    if is_scenario(metafunc.definition):
         marker = metafunc.definition.get_closest_marker("paths")
         metafunc.parametrize("path", marker.args if marker else ("service", "ingress"), indirect=True)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """SIGTERM ends a run as Ctrl-C does, so that everything is put away; a wall-clock limit dumps all stacks."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
-    stderr = session.config.stash[STDERR] = os.dup(2)  # while a test runs, pytest keeps what goes to 2 for itself
-    session.config.stash[RUN].start_clock(lambda limit: _out_of_time(limit, stderr))
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    raise KeyboardInterrupt(f"signal {number}")
-
-
-def _out_of_time(limit: float, stderr: int) -> None:
-    os.write(stderr, f"\nthe run did not end within {limit:.0f} s (--bg-time-limit); all stacks follow\n".encode())
-    faulthandler.dump_traceback(stderr, all_threads=True)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -160,7 +165,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """A broken harness is an ERROR, a bad release a FAILED: they never look alike."""
     report = yield
-    if call.excinfo is None or not _is_scenario(item):
+    run: RunState = item.config.stash[RUN]
+    if not is_scenario(item):
+        run.other_failed(f"{item.nodeid} {call.when}", failed=report.failed)
+        return report
+    if report.skipped:
+        run.skipped[item.nodeid] = _reason(report)
+    if call.excinfo is None or report.skipped:
         return report
     error = call.excinfo.value
     if isinstance(error, Inconclusive | pytest.fail.Exception) and _current(item) is not None:
@@ -169,10 +180,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.when = "call" if call.when == "setup" else report.when
     elif isinstance(error, Exception):
         if isinstance(error, HarnessError):
-            report.longrepr = str(error)
+            report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", ())])
         report.when = "setup" if call.when == "call" else report.when
-        item.config.stash[RUN].broke(item.nodeid, error)
+        run.broke(item.nodeid, error)
     return report
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why pytest skipped: the third of (file, line, "Skipped: ..."), or the reason of an expected failure."""
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+    return str(told).removeprefix("Skipped: ")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -186,7 +203,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """With --bg-rerun-inconclusive, run an inconclusive scenario once more, whole; nothing else is ever tried again."""
-    if not item.config.getoption("--bg-rerun-inconclusive") or not _is_scenario(item):
+    if not item.config.getoption("--bg-rerun-inconclusive") or not is_scenario(item):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports, again = _attempt(item, nextitem, may_repeat=True)
@@ -224,7 +241,7 @@ class _StandIn(pytest.Item):
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the verdict, the evidence's place, what isn't covered, and the command that repeats it."""
     run: RunState = config.stash[RUN]
-    if run.scenarios or run.errors:
+    if run.began:
         terminal.summary(terminalreporter, run.document(), run.folder, config.invocation_params.args)
 
 
@@ -232,48 +249,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write verdict.json and choose the exit code: 0 pass, 1 fail, 4 configuration, 10 inconclusive, 11 harness."""
     run: RunState = session.config.stash[RUN]
-    run.stop_clock()
-    os.close(session.config.stash[STDERR])
-    if not (run.scenarios or run.errors):
-        if exitstatus == pytest.ExitCode.OK and _scenarios(session.items) and not session.config.option.collectonly:
+    if GUARD in session.config.stash:
+        session.config.stash[GUARD].stop()
+    if not run.began:
+        selected = collecting.scenarios(session.items) and not session.config.option.collectonly
+        if selected and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = EXIT_INCONCLUSIVE  # scenarios were selected, and none was judged: no evidence
         return
     interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not run.timed_out
     document = run.write(latest=not interrupted)
-    if interrupted:
-        return
-    failed = document["verdict"] == "fail" or (exitstatus == pytest.ExitCode.TESTS_FAILED and run.only_failures)
-    if failed:
-        session.exitstatus = EXIT_FAIL
-    elif any(isinstance(error, ConfigurationError) for error in run.raised):
-        session.exitstatus = EXIT_CONFIGURATION
-    elif run.errors:
-        session.exitstatus = EXIT_HARNESS
-    elif document["verdict"] == "inconclusive":
-        session.exitstatus = EXIT_INCONCLUSIVE
-
-
-def _check_promises(items: list[pytest.Item]) -> None:
-    """A misspelt promise is said before the cluster starts, not after the scenario has run."""
-    scenarios = _scenarios(items)
-    if not scenarios:
-        return
-    from harness.checks.registry import bind
-
-    for item in scenarios:
-        for promise in item.get_closest_marker("promises").args:  # type: ignore[union-attr]
-            try:
-                bind(promise)
-            except ConfigurationError as error:
-                raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-
-
-def _scenarios(items: list[pytest.Item]) -> list[pytest.Item]:
-    return [item for item in items if _is_scenario(item)]
-
-
-def _is_scenario(item: pytest.Item) -> bool:
-    return "release" in getattr(item, "fixturenames", ())
+    if not interrupted:
+        code = exits.exit_code(document["verdict"], others_failed=run.others_failed, errors=run.raised)
+        session.exitstatus = code if code != EXIT_PASS else session.exitstatus
 
 
 def _current(item: pytest.Item) -> Scenario | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +33,13 @@ class RunState:
         self._config = config
         self._run: Run | None = None
         self._started = time.monotonic()
-        self._timer: threading.Timer | None = None
         self._junit: Path | None = None
         self._attempts: dict[str, int] = {}
+        self._others: dict[str, bool] = {}
         self.scenarios: dict[str, dict[str, Any]] = {}
+        self.skipped: dict[str, str] = {}
         self.errors: dict[str, str] = {}
-        self.raised: list[BaseException] = []
+        self.raised: list[BaseException | None] = []
         self.environment: dict[str, Any] = {}
         self.instrument: Instrument | None = None
         self.timed_out = False
@@ -63,9 +63,23 @@ class RunState:
         return self.run.folder
 
     @property
-    def only_failures(self) -> bool:
-        """True if tests failed for another reason than an inconclusive verdict or a broken harness."""
-        return not self.errors and all(record["verdict"] == "pass" for record in self.scenarios.values())
+    def began(self) -> bool:
+        """True if there is anything to tell about a scenario."""
+        return bool(self.scenarios or self.skipped or self.errors)
+
+    @property
+    def time_limit(self) -> float:
+        """Wall-clock limit in seconds."""
+        return float(self._config.getoption("--bg-time-limit"))
+
+    @property
+    def others_failed(self) -> bool:
+        """True if a test that is no scenario failed, or a file couldn't be collected."""
+        return any(self._others.values())
+
+    def other_failed(self, what: str, *, failed: bool) -> None:
+        """Note how a phase of a plain test ended; the last word counts, for plugins that try such tests again."""
+        self._others[what] = failed
 
     def attempt(self, node_id: str) -> int:
         """1 for the first attempt of a scenario, 2 for its repetition."""
@@ -85,7 +99,8 @@ class RunState:
 
     def broke(self, node_id: str, error: BaseException) -> None:
         """The harness broke while it ran ``node_id``; the scenario has no verdict."""
-        self.errors[node_id] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # what broke first is what to read: the teardown of the same scenario often breaks for the same reason
+        self.errors.setdefault(node_id, str(error).splitlines()[0] if str(error) else type(error).__name__)
         self.raised.append(error)
 
     def document(self) -> dict[str, Any]:
@@ -100,6 +115,7 @@ class RunState:
             self.instrument.record() if self.instrument else {"self_test": "skipped", "injected": 0, "reported": 0},
             list(self.scenarios.values()),
             [f"{node_id}: {text}" for node_id, text in self.errors.items()],
+            [{"id": node_id, "reason": reason} for node_id, reason in self.skipped.items()],
         )
 
     def write(self, *, latest: bool) -> dict[str, Any]:
@@ -110,23 +126,11 @@ class RunState:
             self.run.link_latest(self._junit)
         return document
 
-    def start_clock(self, out_of_time: Callable[[float], None]) -> None:
-        """Call ``out_of_time`` once, from another thread, when the run exceeds --bg-time-limit."""
-        limit = float(self._config.getoption("--bg-time-limit"))
-
-        def expire() -> None:
-            self.timed_out = True
-            self.errors["the run"] = f"did not end within {limit:.0f} s (--bg-time-limit)"
-            out_of_time(limit)
-
-        self._timer = threading.Timer(limit, expire)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def stop_clock(self) -> None:
-        """The run is over."""
-        if self._timer:
-            self._timer.cancel()
+    def out_of_time(self) -> None:
+        """The wall-clock limit is over: whatever was judged so far isn't the whole."""
+        self.timed_out = True
+        self.errors["the run"] = f"did not end within {self.time_limit:.0f} s (--bg-time-limit)"
+        self.raised.append(None)
 
 
 RUN = pytest.StashKey[RunState]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from harness.checks.promise import Promise
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
 from harness.config import Config
-from harness.errors import HarnessError, ReleaseError
+from harness.errors import ReleaseError
 from harness.evidence.losses import lost_mask
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
@@ -106,7 +105,12 @@ class Scenario:
         self.failed = True  # until it is judged
         if raised is not None:
             self.journal.event("scenario.raised", error=str(raised))
-        self._end()
+        if broken := self._end():
+            first, *others = broken
+            _note(first, others)
+            if raised is not None:
+                first.add_note(f"  before that the scenario had ended with: {raised}")
+            raise first
         timeline = read(self.folder)
         findings = list(judge(timeline, self.promises))
         verdict = overall(findings)
@@ -128,19 +132,23 @@ class Scenario:
         """The harness broke: keep the evidence, judge nothing."""
         self.failed = True
         self.journal.event("scenario.broke", error=str(error))
-        with contextlib.suppress(HarnessError):  # the error that is being raised is the one to read
-            self._end()
+        _note(error, self._end())  # the error that is being raised is the one to read
 
-    def _end(self) -> None:
-        first: Exception | None = None
+    def _end(self) -> list[Exception]:
+        """End everything and the record, whatever breaks on the way; returns what did, in order."""
+        broken: list[Exception] = []
         while self.at_end:
             try:
                 self.at_end.pop()()
-            except Exception as error:  # the others must still end; the first one is raised below
-                first = first or error
+            except Exception as error:  # the others must still end
+                broken.append(error)
         self.journal.event("scenario.finished")
-        if first is not None:
-            raise first
+        return broken
+
+
+def _note(error: Exception, others: Sequence[Exception]) -> None:
+    for other in others:
+        error.add_note(f"  after that: {str(other) or type(other).__name__}")
 
 
 def resolve(promise: Promise, config: Config) -> Promise:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import checkout
 from harness.cluster.images import Bases
 from harness.cluster.session import Application, Options
 from harness.config import Config
@@ -26,7 +27,7 @@ def options_of(config: pytest.Config, images: Path, manifests: Path) -> Options:
     get = config.getoption
     name = get("cluster_name", None)
     return Options(
-        checkout=Path(config.rootpath),
+        checkout=checkout.of(Path(config.rootpath)),
         images_folder=images,
         manifests_folder=manifests,
         image_mode=get("--bg-images"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import __version__
+from harness import __version__, checkout
 from harness.checks.promise import Promise
 from harness.cli import main
 from harness.cluster import host, kind
@@ -18,6 +21,8 @@ from harness.evidence.timeline import Event, Timeline
 from harness.words import nothing_lost
 from tests.conftest import ORDINARY, Programs
 from tests.simulated import Down, World, event, having, play, write
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _store(folder: Path, timeline: Timeline, promise: Promise | None = None) -> Path:
@@ -119,10 +124,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs) -
     return Store(tmp_path / "cache" / "pytest-bluegreen", lambda text: None)
 
 
-def _home(store: Store, name: str) -> Path:
+def _home(store: Store, name: str, checkout: Path | None = None, engine: str = "") -> Path:
     home = store.root / "clusters" / name
     home.mkdir(parents=True)
-    (home / "owner.json").write_text(json.dumps({"key": "", "mapped": {}, "checkout": str(Path.cwd())}))
+    owner = {"key": "", "mapped": {}, "checkout": str(Path.cwd() if checkout is None else checkout)}
+    owner |= {"engine": engine} if engine else {}  # older records lack it
+    (home / "owner.json").write_text(json.dumps(owner))
     return home
 
 
@@ -134,7 +141,7 @@ def test_where_nothing_was_ever_made_there_is_nothing_to_clean(store: Store, pro
 
 def test_clean_takes_this_checkouts_cluster_only(store: Store, programs: Programs) -> None:
     programs.add("podman", '[ "$1" = ps ] && echo node; exit 0')
-    mine, other = _home(store, kind.name_of(Path.cwd())), _home(store, "bluegreen-other")
+    mine, other = _home(store, kind.name_of(Path.cwd())), _home(store, "bluegreen-other", Path("/"))
     assert main(["clean"]) == 0
     assert (mine.exists(), other.exists()) == (False, True)
     label = f"label=io.x-k8s.kind.cluster={mine.name}"
@@ -182,3 +189,114 @@ def test_a_cluster_in_use_survives_and_so_does_the_cache(
     assert "mend: wait for the other run" in said
     assert main(["clean", "--all"]) == 0
     assert not store.root.exists()
+
+
+SILENT = 'echo "Cannot connect to the daemon" >&2; exit 1'
+
+
+@pytest.mark.parametrize("words", [["clean"], ["clean", "--all"]])
+@pytest.mark.parametrize("maker", ["docker", ""])
+def test_a_cluster_whose_engine_is_silent_stays_on_record(
+    store: Store, programs: Programs, capsys: pytest.CaptureFixture[str], words: list[str], maker: str
+) -> None:
+    programs.add("docker", SILENT)
+    programs.add("podman")
+    home = _home(store, kind.name_of(Path.cwd()), engine=maker)
+    assert main(words) == 11
+    assert (home / "owner.json").exists()
+    said = capsys.readouterr().err
+    assert f"cluster {home.name} was not removed, its record stays: no container engine answers" in said
+    assert "Cannot connect to the daemon" in said
+    assert f"mend: start docker and clean again; if docker is gone for good, remove {home} by hand" in said
+    programs.add("docker", '[ "$1" = ps ] && echo node; exit 0')
+    assert main(words) == 0
+    assert programs.calls("docker", "rm") == [["docker", "rm", "--force", "--volumes", "node"]]
+    assert not home.exists()
+
+
+def test_an_engine_that_is_not_there_any_more_may_still_run_a_cluster(
+    store: Store, programs: Programs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = _home(store, kind.name_of(Path.cwd()), engine="nerdctl")
+    assert main(["clean"]) == 11
+    assert "nerdctl is not on PATH" in capsys.readouterr().err
+    assert home.exists()
+
+
+def test_a_silent_engine_that_made_nothing_is_in_nobodys_way(store: Store, programs: Programs) -> None:
+    programs.add("docker", SILENT)
+    programs.add("podman")
+    home = _home(store, kind.name_of(Path.cwd()), engine="podman")
+    assert main(["clean"]) == 0
+    assert not home.exists()
+
+
+def test_every_cluster_that_stays_is_named(
+    store: Store, programs: Programs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs.add("podman")
+    for name in ("bluegreen-a", "bluegreen-b"):
+        _home(store, name, engine="docker")
+    assert main(["clean", "--all"]) == 11
+    told = capsys.readouterr()
+    assert [f"cluster bluegreen-{name} was not removed" in told.err for name in "ab"] == [True, True]
+    assert f"{store.root}: kept" in told.out
+
+
+def test_clean_finds_its_cluster_from_a_folder_below_and_under_any_name(
+    store: Store, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.add("podman")
+    (tmp_path / "bluegreen.toml").touch()
+    (tmp_path / "some" / "folder").mkdir(parents=True)
+    homes = [_home(store, kind.name_of(tmp_path)), _home(store, "named-by-hand", tmp_path)]
+    monkeypatch.chdir(tmp_path / "some" / "folder")
+    assert main(["clean"]) == 0
+    assert [home.exists() for home in homes] == [False, False]
+
+
+def test_clean_says_where_it_looked(store: Store, programs: Programs, capsys: pytest.CaptureFixture[str]) -> None:
+    _home(store, "bluegreen-other", Path("/"))
+    assert main(["clean"]) == 0
+    assert capsys.readouterr().out == f"no cluster of {Path.cwd()} is on record; of others: bluegreen-other\n"
+
+
+def test_a_checkout_is_found_from_any_of_its_folders(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "outer", tmp_path / "outer" / "trees" / "inner"
+    deep = inner / "manifests" / "shop"
+    deep.mkdir(parents=True)
+    assert checkout.of(deep) == deep  # nothing says more
+    (deep / "bluegreen.toml").touch()
+    assert checkout.of(deep) == deep
+    (inner / "pyproject.toml").write_text("[tool.other]")
+    assert checkout.of(deep) == deep
+    (inner / "pyproject.toml").write_text("[tool.bluegreen]")
+    assert checkout.of(deep) == checkout.of(deep.parent) == checkout.of(inner) == inner
+    (outer / "bluegreen.toml").touch()
+    assert checkout.of(deep) == outer
+    (inner / ".git").touch()  # a worktree inside another checkout
+    assert checkout.of(deep) == inner
+    (inner / "pyproject.toml").write_text("no TOML")
+    assert checkout.of(inner) == inner
+
+
+def test_cleaning_needs_no_environment(tmp_path: Path) -> None:
+    """`make clean` without .venv, and by a Python that has no package."""
+    copy, tools = tmp_path / "copy", tmp_path / "bin"
+    shutil.copytree(ROOT / "harness", copy / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Makefile", copy)
+    tools.mkdir()
+    (tools / "bare-python").write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    (tools / "podman").write_text(f'#!/bin/sh\n[ "$1" = ps ] && echo node\necho "$@" >> {tmp_path}/calls\n')
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    home = tmp_path / "cache" / "pytest-bluegreen" / "clusters" / "bluegreen-a"
+    home.mkdir(parents=True)
+    (home / "owner.json").write_text('{"engine": "podman", "checkout": "/", "key": "", "mapped": {}}')
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    command = ["make", "--no-print-directory", "clean", f"PYTHON={tools / 'bare-python'}"]
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "cluster bluegreen-a: removed" in done.stdout
+    assert "rm --force --volumes node" in (tmp_path / "calls").read_text()
+    assert not home.parents[1].exists()

@@ -100,6 +100,13 @@ def test_a_wanted_engine_that_is_silent_is_an_error_with_its_own_words(programs:
         find(tmp_path, ORDINARY, "docker")
 
 
+def test_an_engine_that_hangs_is_given_up(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs.add("docker", "while :; do :; done")
+    monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.3)
+    with pytest.raises(SetupError, match=r"docker did not finish within 0\.3 s\n  mend: start docker"):
+        find(tmp_path, ORDINARY, "docker")
+
+
 def test_where_every_engine_is_silent_each_is_named(programs: Programs, tmp_path: Path) -> None:
     programs.add("docker", NO_DAEMON)
     programs.add("podman", "echo 'no subuid ranges' >&2; exit 125")

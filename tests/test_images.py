@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
+import platform
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +16,10 @@ from harness.cluster import images
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host
 from harness.cluster.images import Bases, Images, qualified, registry_answers
+from harness.cluster.mirror import Mirror, parse
 from harness.cluster.session import _default_node_image
 from harness.cluster.store import Store
-from harness.errors import SetupError
+from harness.errors import ConfigurationError, SetupError
 from tests.conftest import ORDINARY, RESTRICTED, Answering, Programs
 
 # an engine that remembers its images; a registry has all of them but those called "missing"
@@ -43,7 +47,7 @@ exit 0
     [(200, True), (401, True), (403, False), (404, False), (407, False), (429, False), (500, False), (503, False)],
 )
 def test_only_who_serves_the_registry_api_counts(answering: Answering, status: int, answers: bool) -> None:
-    assert registry_answers(f"127.0.0.1:{answering(status)}", 5.0) is answers
+    assert registry_answers(parse(f"127.0.0.1:{answering(status)}"), 5.0) is answers
 
 
 @pytest.fixture
@@ -55,25 +59,26 @@ def silent() -> Iterator[int]:
 
 def test_a_registry_that_hangs_is_no_answer_within_the_bound(silent: int) -> None:
     started = time.monotonic()
-    assert not registry_answers(f"127.0.0.1:{silent}", 0.4)
+    assert not registry_answers(parse(f"127.0.0.1:{silent}"), 0.4)
     assert time.monotonic() - started < 10
 
 
 def test_a_closed_port_is_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert not registry_answers(f"127.0.0.1:{port}", 5.0)
+    assert not registry_answers(parse(f"127.0.0.1:{port}"), 5.0)
 
 
 def test_one_of_several_is_enough_and_the_slow_ones_are_not_waited_for(
     answering: Answering, silent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
     monkeypatch.setattr(images, "PROBED", tuple(f"127.0.0.1:{port}" for port in (silent, answering(401))))
     started = time.monotonic()
-    assert registry_answers("", 40.0)
+    assert registry_answers(None, 40.0)
     assert time.monotonic() - started < 15
     monkeypatch.setattr(images, "PROBED", tuple(f"127.0.0.1:{port}" for port in (silent, answering(503))))
-    assert not registry_answers("", 0.4)
+    assert not registry_answers(None, 0.4)
 
 
 # -- names and pulls --------------------------------------------------------------------------------------------------
@@ -130,7 +135,7 @@ def test_a_mirrored_image_gets_the_name_that_its_users_know(
 ) -> None:
     source = _images(engine, store, mirror="127.0.0.1:5000")
     assert source.pull(image) == source.pull(image) == here
-    plain = ["--tls-verify=false"] if engine.name == "podman" else []
+    plain = {"podman": ["--tls-verify=false"], "nerdctl": ["--insecure-registry"]}.get(engine.name, [])
     assert programs.calls(engine.name, "pull") == [[engine.name, "pull", "--quiet", *plain, f"127.0.0.1:5000/{there}"]]
     assert programs.calls(engine.name, "tag") == [[engine.name, "tag", f"127.0.0.1:5000/{there}", here]]
 
@@ -138,6 +143,95 @@ def test_a_mirrored_image_gets_the_name_that_its_users_know(
 def test_a_mirror_elsewhere_keeps_its_encryption(podman: Engine, store: Store, programs: Programs) -> None:
     _images(podman, store, mirror="mirror.test").pull("ghcr.io/a/b:1")
     assert programs.calls("podman", "pull") == [["podman", "pull", "--quiet", "mirror.test/a/b:1"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "mirror"),
+    [
+        ("", None),
+        ("mirror.test", Mirror("mirror.test", "", plain=False)),
+        ("mirror.test:5000", Mirror("mirror.test:5000", "", plain=False)),
+        ("https://mirror.test/", Mirror("mirror.test", "", plain=False)),
+        ("http://mirror.test:80/proxy/hub/", Mirror("mirror.test:80", "/proxy/hub", plain=True)),
+        ("localhost:5000", Mirror("localhost:5000", "", plain=True)),
+        ("https://localhost:5000", Mirror("localhost:5000", "", plain=False)),
+        ("[::1]:5000", Mirror("[::1]:5000", "", plain=True)),
+    ],
+)
+def test_forms_of_a_mirror(text: str, mirror: Mirror | None) -> None:
+    assert parse(text) == mirror
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ftp://mirror.test", "http://", "me:secret@mirror.test", "mirror.test:99999", "a b", "mirror.test?x=1",
+     "http:/mirror.test", "-mirror.test", "mirror.test:port", "mirror.test//a"],
+)  # fmt: skip
+def test_what_is_no_mirror_is_refused_with_the_right_form(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    what, mend = str(caught.value).splitlines()
+    assert text in what
+    assert mend.startswith("  mend: write HOST[:PORT][/PATH], e.g. mirror.example.com:5000")
+
+
+def test_a_mirror_with_a_path_and_without_encryption(engine: Engine, store: Store, programs: Programs) -> None:
+    _images(engine, store, mirror="http://mirror.test/hub").pull("ghcr.io/a/b:1")
+    (words,) = programs.calls(engine.name, "pull")
+    assert words[-1] == "mirror.test/hub/a/b:1"
+    assert (len(words) == 5) is (engine.name != "docker")
+
+
+@pytest.mark.parametrize(("mode", "beginning"), [("build", "images are built"), ("auto", "the mirror 127.0.0.1:")])
+def test_another_machine_than_the_pinned_packages_are_for_is_told_at_once(
+    podman: Engine, store: Store, programs: Programs, answering: Answering, monkeypatch: pytest.MonkeyPatch,
+    mode: str, beginning: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(SetupError, match=f"^{beginning}.*x86_64 only: this is aarch64\n  mend: .*--bg-images pull"):
+        _images(podman, store, mode, f"127.0.0.1:{answering(503)}")
+    assert programs.calls() == []
+    assert not _images(podman, store).builds
+
+
+def test_wheels_are_for_the_machine_that_runs_the_images(
+    podman: Engine, store: Store, programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(sys, "executable", str(programs.add("python")))
+    (tmp_path / "requirements.txt").write_text("a==1 --hash=sha256:0\n")
+    _images(podman, store)._site_packages(tmp_path / "requirements.txt")
+    (words,) = programs.calls("python")
+    tags = [words[number + 1] for number, word in enumerate(words) if word == "--platform"]
+    assert tags == [
+        "manylinux_2_34_aarch64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+    ]
+
+
+def test_a_registry_that_hangs_in_a_pull_is_given_up(
+    podman: Engine, store: Store, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.add("podman", '[ "$1" = pull ] && while :; do :; done; exit 1')
+    monkeypatch.setattr(images, "PULL_SECONDS", 0.3)
+    with pytest.raises(
+        SetupError, match=r"could not pull ghcr.io/a/b:1: podman did not finish within 0\.3 s\n  mend: "
+    ):
+        _images(podman, store).pull("ghcr.io/a/b:1")
+
+
+def test_a_registry_that_limits_the_rate_is_told_in_its_own_words(
+    podman: Engine, store: Store, programs: Programs
+) -> None:
+    programs.add("podman", '[ "$1" = pull ] && echo "toomanyrequests: 429, you have reached your limit" >&2; exit 125')
+    with pytest.raises(SetupError) as caught:
+        _images(podman, store).pull("ghcr.io/a/b:1")
+    assert str(caught.value).splitlines()[1:] == [
+        "    toomanyrequests: 429, you have reached your limit",
+        "  mend: run it by hand: podman pull --quiet ghcr.io/a/b:1",
+    ]
 
 
 def test_an_image_that_does_not_exist_is_told_with_the_command(podman: Engine, store: Store) -> None:
@@ -154,10 +248,11 @@ def test_an_image_that_does_not_exist_is_told_with_the_command(podman: Engine, s
 def test_auto_decides_by_the_registry_and_says_so(
     podman: Engine, store: Store, said: list[str], answering: Answering, status: int, builds: bool
 ) -> None:
-    source = _images(podman, store, "auto", f"127.0.0.1:{answering(status)}")
+    mirror = f"http://127.0.0.1:{answering(status)}/"
+    source = _images(podman, store, "auto", mirror)
     assert source.builds is builds
     assert said == [
-        "no image registry answers: images are built here (10 to 30 min the first time on 2 cores)"
+        f"the mirror {mirror} does not answer: images are built here (10 to 30 min the first time on 2 cores)"
         if builds
         else "a registry answers: images are pulled"
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster import kind, owned, ports
+from harness.cluster import binaries, host, images, kind, owned, ports, session
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host, inotify_left
 from harness.cluster.kind import BlueGreenKind, name_of
@@ -404,7 +404,7 @@ def test_removing_asks_every_engine_before_the_folder_goes(machine: Machine, tmp
     machine.programs.add("docker")
     machine.programs.add("podman", '[ "$1" = ps ] && echo "a b"; exit 0')
     home = _leave(machine, NAME, 200, tmp_path)
-    owned.remove([Engine("docker"), Engine("podman")], machine.store, home)
+    owned.remove([Engine("docker"), Engine("podman")], {}, machine.store, home)
     assert machine.programs.calls("podman", "rm") == [["podman", "rm", "--force", "--volumes", "a", "b"]]
     assert machine.programs.calls("docker", "rm") == []
     assert not home.exists()
@@ -413,5 +413,37 @@ def test_removing_asks_every_engine_before_the_folder_goes(machine: Machine, tmp
 def test_a_cluster_in_use_is_not_removed(machine: Machine, tmp_path: Path) -> None:
     home = _leave(machine, NAME, 200, tmp_path)
     with machine.store.lock(f"cluster-{NAME}"), pytest.raises(SetupError, match="another process has held"):
-        owned.remove([Engine("docker")], machine.store, home)
+        owned.remove([Engine("docker")], {}, machine.store, home)
     assert (home / "owner.json").exists()
+
+
+def test_the_record_tells_whose_the_cluster_is_and_who_made_it(machine: Machine, tmp_path: Path) -> None:
+    cluster = machine.cluster(checkout=tmp_path)
+    cluster.create()
+    owner = read_owner(cluster.path)
+    assert owner is not None
+    assert (owner["checkout"], owner["engine"]) == (str(tmp_path), "docker")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_ctrl_c_while_the_cluster_comes_up_leaves_nothing_half_made(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KUBECONFIG", "x")  # so that the test's end puts it back
+    monkeypatch.setattr(host, "detect", lambda: ORDINARY)
+    monkeypatch.setattr(images, "registry_answers", lambda mirror: True)
+    monkeypatch.setattr(session, "_default_node_image", lambda kind: "docker.io/kindest/node:1")
+    monkeypatch.setattr(session, "_smoke", lambda source, folder: "smoke:1")
+    binary = machine.programs.folder / "kind"
+    monkeypatch.setattr(binaries, "find", lambda *_: binaries.Binaries(binary, machine.kubectl))
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, "wait_nodes", ctrl_c)
+    options = session.Options(tmp_path, tmp_path, tmp_path, keep=keep)
+    with pytest.raises(KeyboardInterrupt), session.cluster(options, [], lambda text: None):
+        pass
+    assert machine.verbs() == (["create"] if keep else ["create", "delete"])
+    assert machine.clusters == ([name_of(tmp_path)] if keep else [])

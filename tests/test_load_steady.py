@@ -2,6 +2,7 @@
 
 import os
 import signal
+import site
 import subprocess
 import sys
 import time
@@ -194,10 +195,28 @@ def test_a_child_that_will_not_stop_is_killed(toy: ToyProcess, tmp_path: Path, m
     assert gone(load.pid)
 
 
+def test_the_users_own_locust_files_do_not_reach_the_child(
+    toy: ToyProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, record = tmp_path / "user", tmp_path / "record"
+    user.mkdir()
+    (user / ".locust.conf").write_text(f"logfile = {user / 'home.log'}\nrun-time = 1s\n")
+    (user / "locust.conf").write_text(f"logfile = {user / 'here.log'}\nrun-time = 1s\n")
+    (user / "pyproject.toml").write_text(f'[tool.locust]\nlogfile = "{user / "project.log"}"\nrun-time = "1s"\n')
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.chdir(user)
+    with steady(plan(record, toy.port, {"fresh": ClassPlan(rate=20, path="/ok/conf")})) as load:
+        time.sleep(2.5)  # longer than their run-time
+        load.check()
+    assert not list(user.glob("*.log"))
+    assert (record / "load.log").read_text()
+
+
 def test_locusts_own_settings_do_not_reach_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCUST_USERS", "7")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     environment = module._environment(tmp_path / "plan.json")
     assert not [name for name in environment if name.startswith("LOCUST_")]
     assert environment["PYTHONPATH"] == f"{ROOT}{os.pathsep}/somewhere"
+    assert environment["PYTHONUSERBASE"] == site.getuserbase()  # another home hides no package
     assert environment["BG_LOAD_PARENT"] == str(os.getpid())

@@ -8,8 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from harness.cluster import binaries, packages
+from harness.cluster import binaries, packages, session
+from harness.cluster.engine import Engine
 from harness.cluster.images import Images
+from harness.cluster.offline.golang import Go
+from harness.cluster.store import Store
 from harness.errors import SetupError
 from tests.conftest import ORDINARY, RESTRICTED, Programs
 
@@ -51,6 +54,80 @@ def test_where_they_cant_be_installed_the_reason_is_told(
         programs.add("apt-get")
     with pytest.raises(SetupError, match=f"missing: podman.*{why}"):
         packages.ensure(packages.ENGINE, host, install=True, say=said.append)
+    assert programs.calls() == []
+
+
+def test_no_debian_system_is_told_of_apt(programs: Programs, said: list[str]) -> None:
+    with pytest.raises(SetupError) as caught:
+        packages.ensure(packages.ENGINE, ORDINARY, install=False, say=said.append)
+    assert "apt" not in str(caught.value)
+    assert caught.value.mend == "install them by this system's own means"
+
+
+# -- Go ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_go_is_told_with_where_to_get_one(programs: Programs, store: Store, tmp_path: Path) -> None:
+    with pytest.raises(SetupError) as caught:
+        Go(tmp_path, store)
+    assert str(caught.value).splitlines() == [
+        "Go is not installed, and the binaries must be built: no registry answers",
+        "  mend: install Go 1.26 or newer (https://go.dev/doc/install)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"), [("go1.19.8", False), ("nonsense", False), ("go1.26", True), ("go2.0", True)]
+)
+def test_a_go_that_is_too_old_is_told_with_its_version(
+    programs: Programs, store: Store, tmp_path: Path, version: str, fits: bool
+) -> None:
+    programs.add("go", f"echo {version}")
+    if fits:
+        assert Go(tmp_path, store).version == version
+        return
+    with pytest.raises(SetupError) as caught:
+        Go(tmp_path, store)
+    assert str(caught.value).splitlines() == [
+        f"Go is too old: {version}",
+        "  mend: install Go 1.26 or newer (https://go.dev/doc/install)",
+    ]
+
+
+def test_who_must_build_and_has_no_go_is_told_of_go_not_of_kind(
+    programs: Programs, store: Store, tmp_path: Path
+) -> None:
+    for name in ("kind", "kubectl", "podman"):
+        programs.add(name)
+    source = Images(Engine("podman"), store, ORDINARY, tmp_path, "build", "", store.say)
+    with pytest.raises(SetupError, match="Go is not installed, and the binaries must be built"):
+        binaries.find(source, None, None)
+
+
+# -- the engine -------------------------------------------------------------------------------------------------------
+
+
+def _options(tmp_path: Path, engine: str = "auto") -> session.Options:
+    return session.Options(tmp_path, tmp_path, tmp_path, engine=engine)
+
+
+def test_no_engine_and_none_to_be_installed(programs: Programs, store: Store, tmp_path: Path) -> None:
+    programs.add("apt-get")
+    with pytest.raises(SetupError) as caught:
+        session._engine(_options(tmp_path), ORDINARY, store)
+    what, mend = str(caught.value).splitlines()
+    assert what == "no container engine answers. missing: podman, runc, iptables"
+    assert mend.startswith("  mend: start docker, if there is one; or else run `apt-get update && apt-get install")
+    assert mend.endswith("or pass --bg-install-packages to have it done")
+    assert programs.calls() == []
+
+
+def test_an_engine_that_was_asked_for_is_not_replaced_by_another(
+    programs: Programs, store: Store, tmp_path: Path
+) -> None:
+    programs.add("podman")
+    with pytest.raises(SetupError, match=r"^docker is not installed\n  mend: install it, or leave --bg-engine out"):
+        session._engine(_options(tmp_path, "docker"), ORDINARY, store)
     assert programs.calls() == []
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +18,8 @@ import harness.report.terminal
 import harness.scenario
 import harness.words
 import tests.simulated
+from harness.errors import ClusterError, ConfigurationError
+from harness.exits import exit_code
 
 # an inner run in this process forgets what it imported, and numpy can't be imported twice: so it is there before
 HERE_TO_STAY = (
@@ -305,6 +309,64 @@ def test_a_plain_test_that_fails_beside_a_good_scenario_fails_the_run(rehearse: 
     assert rehearse.verdict["verdict"] == "pass"  # users lost nothing all the same
 
 
+PLAIN = "\ndef test_plain(): assert False\n"
+
+
+@pytest.mark.parametrize("body", [UNSURE, BROKEN, BROKEN + UNSURE], ids=["unsure", "broken", "both"])
+def test_a_plain_test_that_fails_is_not_hidden_by_thin_evidence_or_a_broken_harness(
+    rehearse: Rehearsal, body: str
+) -> None:
+    assert rehearse(body + PLAIN).ret == 1
+    assert rehearse.verdict["verdict"] == "inconclusive"  # the scenarios' own
+
+
+def test_a_file_that_cannot_be_collected_is_not_hidden_either(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makepyfile(test_torn="import no_such_module")
+    assert rehearse(UNSURE, "--continue-on-collection-errors").ret == 1
+
+
+def test_wrong_configuration_beats_a_broken_harness(rehearse: Rehearsal) -> None:
+    wrong = BROKEN.replace("test_broken", "test_wrong").replace("ClusterError", "ConfigurationError")
+    assert rehearse(wrong + BROKEN + UNSURE).ret == 4
+
+
+@pytest.mark.parametrize(
+    ("verdict", "others", "errors", "code"),
+    [
+        ("pass", False, [], 0),
+        ("inconclusive", False, [], 10),
+        ("inconclusive", False, [ClusterError("a")], 11),
+        ("pass", False, [None], 11),
+        ("inconclusive", False, [ClusterError("a"), ConfigurationError("b")], 4),
+        ("inconclusive", True, [ConfigurationError("b")], 1),
+        ("fail", False, [ConfigurationError("b"), None], 1),
+        ("pass", True, [], 1),
+    ],
+)
+def test_the_order_of_the_exit_codes(verdict: str, others: bool, errors: list[BaseException | None], code: int) -> None:
+    assert exit_code(verdict, others_failed=others, errors=errors) == code
+
+
+def test_the_first_error_at_the_end_is_told_with_those_behind_it(rehearse: Rehearsal) -> None:
+    ends = """
+    def end(text):
+        raise ClusterError(text, "mend it")
+    for text in ("second", "first"):  # last in, first out
+        release.at_end.append(lambda text=text: end(text))
+"""
+    for body, lines in (
+        (GOOD + ends, ["first", "  mend: mend it", "  after that: second"]),
+        (
+            GOOD + ends + '    raise IllegalMove("no way", "")',
+            ["first", "  after that: second", "  before that*no way"],
+        ),
+        (BROKEN.replace("    raise", ends + "    raise"), ["the API server is gone", "*that: first", "*that: second"]),
+    ):
+        result = rehearse(body)
+        assert result.ret == 11
+        result.stdout.fnmatch_lines(lines)
+
+
 # -- a second attempt -------------------------------------------------------------------------------------------------
 
 SECOND_TIME_GOOD = """
@@ -416,6 +478,22 @@ def test_a_version_that_the_configuration_lacks_skips_by_name(rehearse: Rehearsa
     result = rehearse(needs, "-rs", f"--bg-config={ROOT / 'manifests' / 'nginx' / 'bluegreen.toml'}")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*names no version for {refused_by_smoke}*"])
+    assert result.ret == 10  # nothing was judged
+
+
+def test_what_was_skipped_is_in_the_verdict_and_among_what_is_not_covered(rehearse: Rehearsal) -> None:
+    skipped = "@pytest.mark.skip('not today')" + GOOD.replace("test_good", "test_left_out")
+    result = rehearse(GOOD + skipped)
+    assert result.ret == 0
+    assert rehearse.verdict["skipped"] == [{"id": "test_inner.py::test_left_out[service]", "reason": "not today"}]
+    result.stdout.fnmatch_lines(["not covered: test_inner.py::test_left_out?service? (not today); *"])
+    assert len(rehearse.verdict["scenarios"]) == 1
+
+
+def test_promises_without_anything_to_judge_them_by_are_refused(rehearse: Rehearsal) -> None:
+    result = rehearse("@promised\ndef test_hopeful(): pass")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*test_hopeful has promises, but nothing*", "*mend: take the fixture release*"])
 
 
 def test_a_scenario_that_came_with_the_harness_finds_the_configuration_that_came_with_it(rehearse: Rehearsal) -> None:
@@ -441,15 +519,90 @@ def test_a_misspelt_option_names_the_nearest(rehearse: Rehearsal) -> None:
     result.stderr.fnmatch_lines(["ERROR: there is no option --bg-cutover", "  mend: did you mean --bg-cutovers?"])
 
 
-def test_parallel_workers_are_refused_by_name(rehearse: Rehearsal) -> None:
-    rehearse.pytester.makepyfile(
-        fake_xdist="def pytest_addoption(parser):\n"
-        "    parser.getgroup('xdist')._addoption('-n', dest='numprocesses', type=int)\n"
+def _outside(rehearse: Rehearsal, *args: str, plugin: str = "harness.plugin") -> pytest.RunResult:
+    """An inner run in a process of its own, where another plugin is loaded or a signal arrives."""
+    rehearse.pytester._monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return rehearse.pytester.run(
+        *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", plugin),
+        *(f"--bg-config={ROOT / 'bluegreen.toml'}", *args),
+        timeout=40,
     )
-    rehearse.pytester.syspathinsert()
-    result = rehearse(GOOD, "-p", "fake_xdist", "-n", "2")
+
+
+def test_parallel_workers_are_refused_by_name_where_scenarios_would_run(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makepyfile(test_inner=HEAD + GOOD)
+    result = _outside(rehearse, "-p", "xdist.plugin", "-n", "2")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*pytest-xdist's -n was given*", "*mend: leave -n out*"])
+    result.stderr.fnmatch_lines(["ERROR: pytest-xdist's -n was given*", "*mend: leave -n out*"])
+    assert not (rehearse.pytester.path / "clusters.log").exists()
+    assert not (rehearse.pytester.path / "artifacts").exists()
+
+
+def test_scenarios_that_were_not_selected_refuse_nothing(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makepyfile(test_inner=HEAD + GOOD + "\ndef test_plain(): pass\n")
+    args = ("-k", "plain", "-p", "xdist.plugin", "-n", "2", "-p", "pytest_kind.plugin", "--kubeconfig=/home/me/config")
+    result = _outside(rehearse, *args)
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+
+
+FOREIGN = """
+import signal, threading
+import pytest
+
+@pytest.fixture
+def scenario(): return 1
+
+@pytest.fixture
+def release(scenario): return scenario
+
+@pytest.fixture
+def path(): return "theirs"
+
+@pytest.mark.parametrize("number", range(3))
+def test_their_release(release, path, number):
+    assert (release, path) == (1, "theirs")
+
+@pytest.mark.nightly
+def test_their_nightly(): pass
+
+def test_their_process_is_as_it_was():
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+"""
+
+
+def test_runs_without_scenarios_are_left_alone(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makeconftest("")
+    rehearse.pytester.makepyfile(test_inner=FOREIGN)
+    args = ("-p", "pytest_kind.plugin", "--kubeconfig=/home/me/.kube/config")
+    result = _outside(rehearse, *args)
+    assert result.ret == 0
+    result.assert_outcomes(passed=5)
+    result.stdout.no_fnmatch_line("*blue-green*")
+    result = _outside(rehearse, *args, "-p", "xdist.plugin", "-n", "2")
+    assert result.ret == 0
+    result.assert_outcomes(passed=5)
+    assert not (rehearse.pytester.path / "artifacts").exists()
+
+
+def test_an_override_that_asks_for_ours_has_a_scenario_all_the_same(rehearse: Rehearsal) -> None:
+    over = "@pytest.fixture\ndef scenario(scenario): return scenario\n"
+    assert rehearse(over + GOOD).ret == 0
+    assert rehearse.record["verdict"] == "pass"
+
+
+def test_the_process_is_as_it_was_after_a_run(rehearse: Rehearsal) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert rehearse(GOOD).ret == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+
+
+def test_options_that_a_conftest_adds_are_no_misspelt_ones(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--bg-mine')")
+    rehearse.pytester.makepyfile(test_inner="def test_plain(pytestconfig): assert pytestconfig.option.bg_mine == '1'")
+    assert rehearse.again("--bg-mine=1").ret == 0
 
 
 def test_a_foreign_kubeconfig_is_refused(rehearse: Rehearsal) -> None:
@@ -520,20 +673,39 @@ def test_an_interrupted_run_keeps_its_evidence_and_is_no_verdict_for_others(rehe
     assert rehearse.clusters == ["made", "gone"]
 
 
-def test_the_time_limit_dumps_stacks_ends_the_run_and_is_no_pass(
-    rehearse: Rehearsal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sigterm_ends_a_run_as_ctrl_c_does(rehearse: Rehearsal) -> None:
+    stopped = (
+        "\nimport os, signal\n\n@on_service\n@promised\ndef test_stopped(release, load):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    while True: time.sleep(0.05)\n"
+    )
+    rehearse.pytester.makepyfile(test_inner=HEAD + GOOD + stopped)
+    result = _outside(rehearse)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert not rehearse.latest.exists()
+    assert rehearse.clusters == ["made", "gone"]
+
+
+def test_an_api_server_that_is_gone_is_told_once_however_much_breaks_behind_it(rehearse: Rehearsal) -> None:
+    namespace = """
+@pytest.fixture
+def namespace(scenario):
+    yield scenario
+    raise ClusterError("DELETE /api/v1/namespaces/x: no answer", "ask whether the cluster still runs")
+"""
+    result = rehearse(namespace + BROKEN)
+    assert result.ret == 11
+    assert rehearse.verdict["harness_errors"] == ["test_inner.py::test_broken[service]: the API server is gone"]
+    result.stdout.fnmatch_lines(["the API server is gone", "*mend: look at the control plane"])
+    assert rehearse.clusters == ["made", "gone"]
+
+
+def test_the_time_limit_dumps_stacks_ends_the_run_and_is_no_pass(rehearse: Rehearsal) -> None:
     rehearse.pytester.makepyfile(
         test_inner=HEAD
         + GOOD
         + "\n@on_service\n@promised\ndef test_endless(release, load):\n    while True: time.sleep(0.05)"
     )
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    result = rehearse.pytester.run(
-        *(sys.executable, "-m", "pytest", "-p", "harness.plugin", "-p", "no:cacheprovider"),
-        *(f"--bg-config={ROOT / 'bluegreen.toml'}", "--bg-time-limit=1"),
-        timeout=20,
-    )
+    result = _outside(rehearse, "--bg-time-limit=1")
     assert result.ret == 11
     result.stderr.fnmatch_lines(["the run did not end within 1 s (--bg-time-limit)*", "*in test_endless"])
     assert rehearse.verdict["verdict"] == "inconclusive"

@@ -10,6 +10,7 @@ import yaml
 from harness.config import Config
 from harness.errors import ConfigurationError, SetupError
 from harness.release.manifests import Placement, prepare, render
+from harness.release.sources import file_of
 from tests.fake_kube import CONFIG, config_in
 
 
@@ -155,6 +156,20 @@ def test_render(tmp_path: Path) -> None:
     (tmp_path / "out").write_text(yaml.safe_dump_all([None, *shop()]))
     program = kubectl(tmp_path, '[ "$1" = kustomize ] && cat "$2/out"')
     assert render(program, tmp_path) == shop()
+
+
+def test_the_file_of_an_object_is_found_wherever_it_is_listed(tmp_path: Path) -> None:
+    base, overlay = tmp_path / "base", tmp_path / "overlay"
+    base.mkdir()
+    overlay.mkdir()
+    (base / "kustomization.yaml").write_text("resources: [two.yaml, broken.yaml, absent.yaml, ../overlay]")
+    (base / "two.yaml").write_text(
+        yaml.safe_dump_all([{"kind": kind, "metadata": {"name": "shop"}} for kind in ("Service", "Deployment")])
+    )
+    (base / "broken.yaml").write_text("a: [b")
+    (overlay / "kustomization.yml").write_text("resources: [../base, https://example.com/x]\nnamePrefix: other-")
+    assert file_of(overlay, "Deployment", "shop") == base / "two.yaml"
+    assert file_of(overlay, "Deployment", "other-shop") == overlay  # renamed on the way
 
 
 def test_render_fails_with_kubectls_words(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def document(*records: dict[str, Any], errors: tuple[str, ...] = (), verdict: st
         "scenarios": list(records),
         "harness_errors": list(errors),
         "not_covered": ["DNS", "TLS"],
+        "skipped": [],
     }
 
 
@@ -124,6 +125,12 @@ def test_the_summary_ends_with_verdict_evidence_limits_and_the_command() -> None
         "repeat: pytest scenarios/ -k 'one or two'",
     ]
     assert made.colors["verdict: pass (1 of 1 scenarios)"] == {"bold", "green"}
+
+
+def test_what_was_skipped_is_not_covered() -> None:
+    skipped = [{"id": "scenarios/test_x.py::test_z[ingress]", "reason": "there is none"}]
+    made = shown({**document(record(CALM)), "skipped": skipped})
+    assert "not covered: test_x.py::test_z[ingress] (there is none); DNS; TLS" in made.lines
 
 
 def test_the_summary_says_why_a_scenario_is_inconclusive() -> None:

@@ -6,6 +6,7 @@ import ast
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -224,9 +225,79 @@ def test_every_workflow_is_yaml_with_jobs_that_end() -> None:
         for job in workflow["jobs"].values():
             assert 0 < job["timeout-minutes"] <= 360, file
             assert job["steps"], file
-    action = yaml.safe_load((ROOT / "action.yml").read_text())
-    assert action["runs"]["using"] == "composite"
-    assert all(step["shell"] == "bash" for step in action["runs"]["steps"])
+
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
+
+
+def test_the_action_sets_up_python_runs_and_keeps_the_evidence_whatever_happens() -> None:
+    assert ACTION["runs"]["using"] == "composite"
+    python, install, run, upload = ACTION["runs"]["steps"]
+    assert python["uses"].startswith("actions/setup-python@")
+    assert install["shell"] == run["shell"] == "bash"
+    assert upload["uses"].startswith("actions/upload-artifact@")
+    assert upload["if"].startswith("always()")
+    for name, one in ACTION["inputs"].items():
+        assert one["description"], name
+        assert isinstance(one["default"], str), name  # none is required
+    used = set(re.findall(r"inputs\.([a-z-]+)", (ROOT / "action.yml").read_text()))
+    assert used == set(ACTION["inputs"])
+    for step in (install, run):  # what a caller wrote is data, never a part of the script
+        assert "${{" not in step["run"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, []),
+        ({"BG_ARGUMENTS": "-m fast -k 'cutover or rollback'"}, ["-m", "fast", "-k", "cutover or rollback"]),
+        ({"BG_CONFIG": "some where/bluegreen.toml"}, ["--bg-config=some where/bluegreen.toml"]),
+        ({"BG_SCENARIOS": "my scenarios"}, []),
+    ],
+)
+def test_the_action_passes_on_what_it_was_given(tmp_path: Path, given: dict[str, str], words: list[str]) -> None:
+    for name, body in (("python", f'exec {sys.executable} "$@"'), ("pytest", 'printf "%s\\n" "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    inputs = {"BG_SCENARIOS": "", "BG_CONFIG": "", "BG_ARGUMENTS": "", **given}
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", ACTION["runs"]["steps"][2]["run"]],
+        cwd=tmp_path, env={**environment, **inputs}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scenarios, *rest = done.stdout.splitlines()
+    assert scenarios == (inputs["BG_SCENARIOS"] or str(ROOT / "scenarios"))
+    assert rest == ["--rootdir", ".", "--bg-artifacts", "artifacts", "--bg-rerun-inconclusive", *words]
+
+
+CALLER = """
+on: push
+jobs:
+  rehearsal:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v4
+      - uses: ./
+        with:
+"""
+
+
+def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+    lint = shutil.which("actionlint")
+    if lint is None:
+        pytest.skip("actionlint is not on PATH: go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7")
+    (tmp_path / ".git").mkdir()
+    shutil.copy(ROOT / "action.yml", tmp_path)
+    workflows = tmp_path / ".github" / "workflows"
+    shutil.copytree(ROOT / ".github" / "workflows", workflows)
+    lines = [f"          {name}: x" for name in ACTION["inputs"]]
+    (workflows / "caller.yml").write_text(CALLER + "\n".join(lines) + "\n")
+    done = subprocess.run([lint], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (workflows / "caller.yml").write_text(CALLER + "          no-such-input: x\n")
+    wrong = subprocess.run([lint], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert "no-such-input" in wrong.stdout  # it did look at the action
 
 
 def test_every_option_in_a_workflow_exists() -> None:

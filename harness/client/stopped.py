@@ -135,6 +135,9 @@ def stall_errors(
 def stall_bracket(samples: Samples) -> tuple[int, int]:
     """Bounds of the longest stall in ns: requests wait, none fails.
 
+    Not `harness.evidence.outages`, which tells a delayed answer by the median of all: here most requests are delayed
+    (one second of 1.6), and a test of the instrument shall not lean on what judges by the instrument.
+
     With the longest time without an answer from a to b: low is b less the send of the oldest request then waiting,
     less the usual response time; high is b less the latest send of a request answered by a.
     """

@@ -30,32 +30,31 @@ class Binaries:
 def find(images: Images, kind: str | None, kubectl: str | None) -> Binaries:
     """Both binaries; ``kind`` and ``kubectl`` are explicit paths that win.
 
-    In build mode kind is always the one whose files the node image carries.
+    Where images are built both are built too: kind must be the one whose files the node image carries.
 
     Raises:
         SetupError: neither on PATH nor to be built.
 
     """
     return Binaries(
-        _one(images, "kind", "kind", kind, KIND_MINIMUM, prefer_built=images.builds),
-        _one(images, "kubectl", "kubernetes", kubectl, KUBECTL_MINIMUM, prefer_built=images.builds),
+        _one(images, "kind", "kind", kind, KIND_MINIMUM),
+        _one(images, "kubectl", "kubernetes", kubectl, KUBECTL_MINIMUM),
     )
 
 
-def _one(
-    images: Images, name: str, module: str, given: str | None, minimum: tuple[int, int], *, prefer_built: bool
-) -> Path:
+def _one(images: Images, name: str, module: str, given: str | None, minimum: tuple[int, int]) -> Path:
     if given:
         path = Path(given).absolute()
         if not path.exists():
             raise SetupError(f"{path} does not exist", f"give the path of a {name} binary, or leave the option out")
         return path
-    found = shutil.which(name)
-    if found and not prefer_built and _version(Path(found), name) >= minimum:
-        return Path(found)
-    if shutil.which("go") is None:
-        wanted = ".".join(str(part) for part in minimum)
-        raise SetupError(f"{name} {wanted} or newer is not on PATH", f"install it: {_OFFICIAL[name]}")
+    if not images.builds:
+        found = shutil.which(name)
+        if found and _version(Path(found), name) >= minimum:
+            return Path(found)
+        if shutil.which("go") is None:
+            wanted = ".".join(str(part) for part in minimum)
+            raise SetupError(f"{name} {wanted} or newer is not on PATH", f"install it: {_OFFICIAL[name]}")
     return images.builder().go.binaries(module) / name
 
 

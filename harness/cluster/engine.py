@@ -15,6 +15,7 @@ from harness.cluster.shell import run, tail
 from harness.errors import SetupError
 
 ENGINES = ("docker", "podman", "nerdctl")
+ANSWER_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def podman_env(cache: Path, host: Host) -> dict[str, str]:
 
 
 def find(cache: Path, host: Host, wanted: str = "auto") -> Engine | None:
-    """The first engine that answers within 20 s, or None where none is installed.
+    """The first engine that answers within ``ANSWER_SECONDS``, or None where none is installed.
 
     Args:
         cache: where podman's own state goes.
@@ -158,7 +159,7 @@ def find(cache: Path, host: Host, wanted: str = "auto") -> Engine | None:
             continue
         engine = Engine(name, podman_env(cache, host) if name == "podman" else {})
         try:
-            answer = engine("info", what=f"ask {name} whether it is there", timeout=20, check=False)
+            answer = engine("info", what=f"ask {name} whether it is there", timeout=ANSWER_SECONDS, check=False)
         except SetupError as error:
             silent.append(f"{name}: {error.what}")
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import concurrent.futures
 import http.client
+import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host
+from harness.cluster.mirror import Mirror, parse
 from harness.cluster.offline import node as node_image
 from harness.cluster.offline.components import CONTOUR_IMAGE, Builder
 from harness.cluster.offline.golang import Go
@@ -23,6 +25,8 @@ from harness.errors import SetupError
 PROBED = ("registry-1.docker.io", "registry.k8s.io", "ghcr.io")
 CONTOUR = f"{CONTOUR_IMAGE}:v1.33.8"
 ENVOY_PULLED = "docker.io/envoyproxy/envoy:distroless-v1.38.9"
+PULL_SECONDS = 900.0
+BUILT_FOR = "x86_64"  # the pinned packages and Envoy's wheel; a registry has images for every machine
 ENVOY_BUILT = "localhost/bluegreen/envoy:v1.40.0"  # the newest one that comes as a wheel
 
 
@@ -37,12 +41,12 @@ class Bases:
 PYTHON = Bases("python", "docker.io/library/python:3.11-slim-bookworm")
 
 
-def registry_answers(mirror: str, bound: float = 10.0) -> bool:
+def registry_answers(mirror: Mirror | None, bound: float = 10.0) -> bool:
     """Ask the registries at once, within ``bound`` seconds in all, whether one of them serves the registry API.
 
     Only 200 and 401 count: 403 and 407 come from a proxy that refuses, and who answers 429 or 5xx won't serve now.
     """
-    hosts = (mirror,) if mirror else PROBED
+    hosts = (mirror,) if mirror else tuple(Mirror(host, "", plain=False) for host in PROBED)
     pool = concurrent.futures.ThreadPoolExecutor(len(hosts))
     futures = [pool.submit(_speaks, host, bound) for host in hosts]
     try:
@@ -53,9 +57,9 @@ def registry_answers(mirror: str, bound: float = 10.0) -> bool:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _speaks(host: str, bound: float) -> bool:
-    kind = http.client.HTTPConnection if _local(host) else http.client.HTTPSConnection
-    connection = kind(host, timeout=bound / 2)
+def _speaks(registry: Mirror, bound: float) -> bool:
+    kind = http.client.HTTPConnection if registry.plain else http.client.HTTPSConnection
+    connection = kind(registry.address, timeout=bound / 2)
     try:
         connection.request("GET", "/v2/")
         return connection.getresponse().status in (200, 401)
@@ -65,10 +69,6 @@ def _speaks(host: str, bound: float) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _local(host: str) -> bool:
-    return host.split(":")[0] in ("localhost", "127.0.0.1")
 
 
 def qualified(image: str) -> str:
@@ -86,29 +86,34 @@ class Images:
         engine, store, host: the machine.
         folder: the folder images/ of the distribution.
         mode: "auto", "pull" or "build".
-        mirror: host[:port] of a registry that mirrors all others, or "".
+        mirror: a registry that mirrors all others, as `harness.cluster.mirror.parse` reads it, or "".
         say: prints one progress line.
+
+    Raises:
+        ConfigurationError: the mirror's name is none.
+        SetupError: images would have to be built on a machine for which that isn't made.
 
     """
 
     def __init__(
         self, engine: Engine, store: Store, host: Host, folder: Path, mode: str, mirror: str, say: Say
     ) -> None:
-        self.engine, self.store, self.host, self.folder, self.mirror, self.say = (
-            engine,
-            store,
-            host,
-            folder,
-            mirror,
-            say,
-        )
-        if mode == "auto":
-            mode = "pull" if registry_answers(mirror) else "build"
-            told = "a registry answers: images are pulled"
-            if mode == "build":
-                told = "no image registry answers: images are built here (10 to 30 min the first time on 2 cores)"
-            say(told)
+        self.engine, self.store, self.host, self.folder = engine, store, host, folder
+        self.mirror = parse(mirror)
+        asked = mode == "auto"
+        if asked:
+            mode = "pull" if registry_answers(self.mirror) else "build"
         self.builds = mode == "build"
+        silent = f"the mirror {mirror} does not answer" if mirror else "no image registry answers"
+        if self.builds and platform.machine() != BUILT_FOR:
+            why = f"{silent}, and images" if asked else "images"
+            raise SetupError(
+                f"{why} are built on {BUILT_FOR} only: this is {platform.machine()}",
+                "have them pulled: --bg-images pull, or --bg-registry-mirror HOST for a registry that answers",
+            )
+        if asked:
+            built = f"{silent}: images are built here (10 to 30 min the first time on 2 cores)"
+            say(built if self.builds else "a registry answers: images are pulled")
 
     @property
     def envoy(self) -> str:
@@ -160,10 +165,10 @@ class Images:
             name = name.split("@")[0]
         if self.engine.has_image(name):
             return name
-        source = f"{self.mirror}/{name.split('/', 1)[1]}" if self.mirror else name
+        source = self.mirror.source(name) if self.mirror else name
+        flags = self.mirror.pull_flags(self.engine.name) if self.mirror else []
         with self.store.step(f"pull {name}"):
-            extra = ["--tls-verify=false"] if self.engine.name == "podman" and _local(self.mirror) else []
-            self.engine("pull", "--quiet", *extra, source, what=f"pull {source}", timeout=900)
+            self.engine("pull", "--quiet", *flags, source, what=f"pull {source}", timeout=PULL_SECONDS)
         if source != name:
             self.engine("tag", source, name, what=f"tag {name}")
         return name
@@ -229,7 +234,7 @@ class Images:
     def _site_packages(self, requirements: Path) -> Path:
         # wheels for the images' Python, whatever runs the harness; hashes are checked by pip
         wanted = ["--python-version", "3.11", "--implementation", "cp", "--only-binary", ":all:", "--require-hashes"]
-        platforms = [word for tag in ("2_34", "2_28", "2_17", "2014") for word in ("--platform", _manylinux(tag))]
+        platforms = [word for tag in ("_2_34", "_2_28", "_2_17", "2014") for word in ("--platform", _manylinux(tag))]
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", *wanted, *platforms]
 
         def make(folder: Path) -> None:
@@ -241,4 +246,4 @@ class Images:
 
 
 def _manylinux(tag: str) -> str:
-    return f"manylinux{tag}_x86_64" if tag == "2014" else f"manylinux_{tag}_x86_64"
+    return f"manylinux{tag}_{platform.machine()}"

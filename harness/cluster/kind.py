@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,8 @@ from harness.cluster import ports
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host, inotify_left
 from harness.cluster.owned import OWNED, healthy, listed, read_owner
+from harness.cluster.owned import PREFIX as PREFIX
+from harness.cluster.owned import name_of as name_of
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, content_key
 from harness.errors import SetupError
@@ -32,7 +33,6 @@ try:
 except ImportError as missing:
     raise SetupError("pytest-kind is not installed", "pip install 'pytest-bluegreen[kind]'") from missing
 
-PREFIX = "bluegreen-"
 LEDGER_IN_NODE = "/var/local/bluegreen"
 INOTIFY_PER_NODE = 22  # seen: 66 in use with three nodes and the ingress up
 CREATE_BOUND = 420.0  # seconds; seen: 35 s warm on 2 cores
@@ -47,11 +47,6 @@ class Node:
     mapped: dict[int, int]
 
 
-def name_of(checkout: Path) -> str:
-    """The cluster name of a checkout: two checkouts never share a cluster."""
-    return PREFIX + hashlib.sha256(str(checkout.resolve()).encode()).hexdigest()[:8]
-
-
 class BlueGreenKind(KindCluster):  # type: ignore[misc]
     """KindCluster with a config file, bounds, a replaced half-dead cluster, and no file outside the cache.
 
@@ -63,6 +58,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
         image: node image.
         kube_proxy: "iptables" or "nftables".
         workers: number of worker nodes.
+        checkout: whose it is; the working folder if not given.
 
     """
 
@@ -78,6 +74,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
         image: str,
         kube_proxy: str = "iptables",
         workers: int = 2,
+        checkout: Path | None = None,
     ) -> None:
         # not super().__init__: it makes .pytest-kind/ in the working folder
         self.name = name
@@ -91,6 +88,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
         self.store = store
         self.kube_proxy = kube_proxy
         self.workers = workers
+        self.checkout = checkout or Path.cwd()
 
     def ensure_kind(self) -> None:
         """Nothing to fetch: the binary was found or built beforehand."""
@@ -189,7 +187,13 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             mapped = {node: {inner: next(chosen) for inner in ports.NODE_PORTS} for node in self.node_names()}
         config = self.path / "kind.yaml"
         config.write_text(yaml.safe_dump(self.config(mapped)))
-        owner = {"key": self.key, "mapped": mapped, "checkout": str(Path.cwd()), "created": time.time()}
+        owner = {
+            "key": self.key,
+            "mapped": mapped,
+            "checkout": str(self.checkout),
+            "engine": self.engine.name,  # who must answer before its record may go
+            "created": time.time(),
+        }
         # ours from the first moment, but usable only once it is whole: a killed creation leaves a half-made one
         write_atomically(self.path / "owner.json", json.dumps(owner))
         self.kubeconfig_path.unlink(missing_ok=True)

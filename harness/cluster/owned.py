@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import shutil
 import ssl
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from harness.cluster.engine import Engine
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store
 from harness.errors import SetupError
 
+PREFIX = "bluegreen-"
 LABEL = "io.x-k8s.kind.cluster"
 OWNED = ("bluegreen.dev/owner", "pytest-bluegreen")
 """Label, key and value, of every namespace and node that the harness makes."""
+
+
+def name_of(checkout: Path) -> str:
+    """The cluster name of a checkout: two checkouts never share a cluster."""
+    return PREFIX + hashlib.sha256(str(checkout.resolve()).encode()).hexdigest()[:8]
 
 
 def read_owner(home: Path) -> dict[str, Any] | None:
@@ -39,6 +44,8 @@ def listed(kind: Path, engine: Engine) -> list[str]:
 
 def healthy(kubeconfig: Path, bound: float = 5.0) -> bool:
     """Ask the API server itself: the engine says "Up" for containers whose processes were killed."""
+    import yaml  # not above: `bluegreen clean` runs without any package
+
     try:
         config = yaml.safe_load(kubeconfig.read_text())
         server = config["clusters"][0]["cluster"]["server"]
@@ -75,17 +82,37 @@ def sweep(kind: Path, engine: Engine, store: Store, keep: str, say: Say) -> None
             shutil.rmtree(home, ignore_errors=True)
 
 
-def remove(engines: Sequence[Engine], store: Store, home: Path) -> None:
+def remove(engines: Sequence[Engine], silent: Mapping[str, str], store: Store, home: Path) -> None:
     """Remove the cluster whose folder is ``home`` from every engine, without kind: it may not be there any more.
 
+    Args:
+        engines: those that answer.
+        silent: those that are installed and don't, with what they say.
+        store: its lock keeps off the clusters in use.
+        home: the cluster's folder.
+
     Raises:
-        SetupError: the cluster is in use, or an engine refused; its folder stays.
+        SetupError: it is in use, or its engine doesn't answer or refused; its folder, and so its record, stays.
 
     """
     with store.lock(f"cluster-{home.name}", timeout=0):
-        for engine in engines if read_owner(home) is not None else ():
+        owner = read_owner(home)
+        if owner is not None:
+            _require_engine(owner.get("engine"), engines, silent, home)
+        for engine in engines if owner is not None else ():
             containers = engine.containers(f"{LABEL}={home.name}")
             if containers:
                 engine("rm", "--force", "--volumes", *containers, what=f"remove cluster {home.name}", timeout=180)
                 store.say(f"cluster {home.name}: removed")
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _require_engine(maker: str | None, engines: Sequence[Engine], silent: Mapping[str, str], home: Path) -> None:
+    """Who made the cluster must answer; where the record doesn't name it, every one that is installed must."""
+    absent = [maker] if maker is not None and maker not in [engine.name for engine in engines] else []
+    for name in absent if maker is not None else silent:
+        said = silent.get(name, f"{name} is not on PATH")
+        raise SetupError(
+            f"cluster {home.name} was not removed, its record stays: {said}",
+            f"start {name} and clean again; if {name} is gone for good, remove {home} by hand",
+        )

@@ -34,13 +34,14 @@ def ensure(programs: dict[str, str], host: Host, *, install: bool, say: Say) -> 
     if not missing:
         return
     wanted = _packages(missing, programs)
+    debian = shutil.which("apt-get") is not None
     command = f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(wanted)}"
-    if not install:
+    if not install and debian:
         raise SetupError(
             f"missing: {', '.join(missing)}", f"run `{command}` as root, or pass --bg-install-packages to have it done"
         )
-    if shutil.which("apt-get") is None or not host.root:
-        why = "it is no Debian system" if shutil.which("apt-get") is None else "this user is not root"
+    if not debian or not host.root:
+        why = "this user is not root" if debian else "this is no Debian system"
         raise SetupError(f"missing: {', '.join(missing)}, and {why}", "install them by this system's own means")
     say(f"packages: installing {' '.join(wanted)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}

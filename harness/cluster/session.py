@@ -126,7 +126,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             store.require_space(COLD_GIBIBYTES)
         packages.ensure(packages.BUILD, this_host, install=options.install_packages, say=say)
     tools = binaries.find(source, options.kind, options.kubectl)
-    name = options.cluster_name or kind.name_of(options.checkout)
+    name = options.cluster_name or owned.name_of(options.checkout)
     with kind.in_use(store, name):
         owned.sweep(tools.kind, found, store, name, say)
         wanted = options.node_image or _default_node_image(tools.kind)
@@ -135,7 +135,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
         smoke = _smoke(source, options.images_folder)
         ours = kind.BlueGreenKind(
             name, store.root / "clusters" / name, tools.kind, tools.kubectl, found, this_host, store, node_image,
-            kube_proxy=options.kube_proxy,
+            kube_proxy=options.kube_proxy, checkout=options.checkout,
         )  # fmt: skip
         try:
             if not ours.ensure(say):
@@ -163,8 +163,14 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
 
 def _engine(options: Options, this_host: host.Host, store: Store) -> engine.Engine:
     found = engine.find(store.root, this_host, options.engine)
+    if found is None and options.engine not in ("auto", "podman"):
+        raise SetupError(f"{options.engine} is not installed", "install it, or leave --bg-engine out")
     if found is None:
-        packages.ensure(packages.ENGINE, this_host, install=options.install_packages, say=store.say)
+        try:
+            packages.ensure(packages.ENGINE, this_host, install=options.install_packages, say=store.say)
+        except SetupError as error:
+            mend = f"start docker, if there is one; or else {error.mend}"
+            raise SetupError(f"no container engine answers. {error.what}", mend) from error
         found = engine.find(store.root, this_host, "podman")
     if found is None:
         raise SetupError("no container engine", "install docker or podman, or pass --bg-install-packages as root")

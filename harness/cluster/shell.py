@@ -44,6 +44,7 @@ def run(
 
     """
     words = [str(word) for word in command]
+    by_hand = mend or f"run it by hand: {' '.join(words)}"
     try:
         done = subprocess.run(
             words,
@@ -57,15 +58,15 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise SetupError(f"could not {what}: {words[0]} is not installed", mend) from error
+        raise SetupError(f"could not {what}: {words[0]} is not installed", mend or f"install {words[0]}") from error
     except OSError as error:
-        raise SetupError(f"could not {what}: {words[0]} can't be run: {error.strerror}", mend) from error
+        raise SetupError(f"could not {what}: {words[0]} can't be run: {error.strerror}", by_hand) from error
     except subprocess.TimeoutExpired as error:
-        raise SetupError(f"could not {what}: {words[0]} did not finish within {timeout:g} s", mend) from error
+        raise SetupError(f"could not {what}: {words[0]} did not finish within {timeout:g} s", by_hand) from error
     if check and done.returncode != 0:
         said = tail(done.stderr or done.stdout)
         raise SetupError(
             f"could not {what}: {Path(words[0]).name} exited with {done.returncode}\n{said}",
-            mend or f"run it by hand: {' '.join(words)}",
+            by_hand,
         )
     return done

@@ -15,6 +15,7 @@ from harness.cluster.answers import Refused
 from harness.cluster.shell import run, tail
 from harness.config import Config
 from harness.errors import ConfigurationError
+from harness.release.sources import file_of
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -133,18 +134,18 @@ def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -
     """Apply the prepared objects.
 
     Raises:
-        ConfigurationError: the API server refuses one, with its message.
+        ConfigurationError: the API server refuses one, with its file and the server's message.
         ClusterError: it doesn't answer, or is itself at fault.
 
     """
-    try:
-        kube.apply(objects, namespace)
-    except Refused as error:
-        if error.status >= 500:
-            raise
-        raise ConfigurationError(
-            f"{config.app.manifests}: {error.what}", "mend the manifests by the server's message"
-        ) from error
+    for item in objects:
+        try:
+            kube.apply([item], namespace)
+        except Refused as error:
+            if error.status >= 500:
+                raise
+            file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
+            raise ConfigurationError(f"{file}: {error.what}", "mend the manifests by the server's message") from error
 
 
 def _move(config: Config, item: Json, namespace: str) -> None:

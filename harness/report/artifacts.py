@@ -95,6 +95,7 @@ def verdict_document(
     instrument: Mapping[str, Any],
     scenarios: Sequence[Mapping[str, Any]],
     harness_errors: Sequence[str],
+    skipped: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """The whole of verdict.json.
 
@@ -111,5 +112,6 @@ def verdict_document(
         "environment": dict(environment),
         "instrument": dict(instrument),
         "harness_errors": list(harness_errors),
+        "skipped": list(skipped),
         "scenarios": list(scenarios),
     }

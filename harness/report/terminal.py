@@ -95,5 +95,6 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
         reporter.write_line(f"evidence: {folder}")
     if unproven:
         reporter.write_line(f"unproven: {', '.join(unproven)}")
-    reporter.write_line(f"not covered: {'; '.join(document['not_covered'])}")
+    skipped = [f"{one['id'].rsplit('/', 1)[-1]} ({one['reason']})" for one in document["skipped"]]
+    reporter.write_line(f"not covered: {'; '.join([*skipped, *document['not_covered']])}")
     reporter.write_line(f"repeat: pytest {shlex.join(str(argument) for argument in arguments)}")

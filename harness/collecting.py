@@ -1,0 +1,82 @@
+"""Which of pytest's items are scenarios, and what is refused about them before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.errors import ConfigurationError
+
+FIXTURE = "scenario"
+FIXTURES_MODULE = "harness.fixtures"
+TIERS_OF_THEIR_OWN = ("nightly", "mutants")
+
+
+def is_scenario(item: pytest.Item) -> bool:
+    """True if ``item`` takes this harness' fixture ``scenario``, however indirectly.
+
+    Names prove nothing: other projects have fixtures called ``release`` or ``scenario`` too. Who overrides ours and
+    asks for it in the override still has a scenario.
+    """
+    info = getattr(item, "_fixtureinfo", None)
+    definitions = info.name2fixturedefs.get(FIXTURE, ()) if info is not None else ()
+    for definition in reversed(definitions):  # the nearest to the item comes last
+        if definition.func.__module__ == FIXTURES_MODULE:
+            return True
+        if FIXTURE not in definition.argnames:
+            return False
+    return False
+
+
+def scenarios(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The scenarios among ``items``, in their order."""
+    return [item for item in items if is_scenario(item)]
+
+
+def refuse_unjudgeable(items: Sequence[pytest.Item]) -> None:
+    """Refuse a scenario that could never fail, and a test whose promises nobody would look at.
+
+    Raises:
+        pytest.UsageError: with what and mend.
+
+    """
+    for item in items:
+        marker = item.get_closest_marker("promises")
+        if is_scenario(item):
+            if marker is None:
+                raise pytest.UsageError(
+                    f"{item.nodeid} promises nothing, so it could never fail\n  mend: add @pytest.mark.promises(...)"
+                )
+            _refuse_misspelt(item, marker)
+        elif marker is not None:
+            raise pytest.UsageError(
+                f"{item.nodeid} has promises, but nothing that they could be judged by\n"
+                "  mend: take the fixture release in it, or leave the promises out"
+            )
+
+
+def later(items: Sequence[pytest.Item], tier: str, expression: str) -> list[pytest.Item]:
+    """The scenarios that don't run now, because only another tier has them.
+
+    Args:
+        items: whatever was collected; tests of other projects may have markers of the same names.
+        tier: "default" or "nightly".
+        expression: what -m says; who names a marker there wants it ("not fast" names neither).
+
+    """
+    if tier == "nightly":
+        return []
+    kept = [marker for marker in TIERS_OF_THEIR_OWN if marker not in expression]
+    return [item for item in scenarios(items) if any(item.get_closest_marker(marker) for marker in kept)]
+
+
+def _refuse_misspelt(item: pytest.Item, marker: pytest.Mark) -> None:
+    """A misspelt promise is said before the cluster starts, not after the scenario has run."""
+    from harness.checks.registry import bind
+
+    for promise in marker.args:
+        try:
+            bind(promise)
+        except ConfigurationError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from error
