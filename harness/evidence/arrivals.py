@@ -42,7 +42,7 @@ class Record:
         arrived: arrivals of our load's requests, in the order of the lines.
         applied: POSTs of our load that were applied.
         strange: ids that begin with our run's tag and that no request of ours can have.
-        last_ns: CLOCK_MONOTONIC ns of the last line, whoever asked; 0 where there is none.
+        last_ns: CLOCK_MONOTONIC ns until which it goes on, whoever asked last; 0 where there is no line.
         faults: why it isn't whole; what it holds is true all the same.
 
     """
@@ -106,8 +106,10 @@ def parse(name: str, chunks: Iterable[bytes], tag: str, classes: Mapping[str, in
         faults.append(f"{damaged} lines of {pod}'s record are no facts")
     known = set(arrived.strange)  # one that arrived and was applied is one that nobody sent, not two
     strange = (*arrived.strange, *(one for one in applied.strange if one not in known))
-    last_ns = int(last.split(b" ")[1]) if last else 0
-    return Record(pod, arrived.facts(), applied.facts(), strange, last_ns, tuple(faults))
+    stamps = [int(last.split(b" ")[1]) if last else 0]
+    columns = arrived.facts(), applied.facts()
+    stamps += [int(facts["t"].max()) for facts in columns if len(facts)]
+    return Record(pod, *columns, strange, max(stamps), tuple(faults))
 
 
 class _Column:

@@ -5,7 +5,7 @@ Everything is one sort and a few searches over arrays: a million requests take a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -65,7 +65,7 @@ class Reconciled:
     unknown_applied: int
     unknown_not_applied: int
     unknown_untold: int
-    applied: npt.NDArray[np.int8]
+    applied: npt.NDArray[np.int8] = field(compare=False, repr=False)
     told: dict[str, tuple[str, ...]]
     faults: tuple[str, ...]
 
@@ -112,7 +112,7 @@ class _Matching:
     def __init__(self, timeline: Timeline, arrivals: Arrivals) -> None:
         self.timeline = timeline
         self.samples = samples = timeline.samples
-        self.records = records = arrivals.records
+        self.records = records = sorted(arrivals.records, key=lambda record: record.pod)
         self.pods = sorted({record.pod for record in records})
         self.classes = {spec.code: spec.name for spec in timeline.classes}
         index = {pod: number for number, pod in enumerate(self.pods)}
@@ -244,7 +244,7 @@ class _Matching:
 
     def _twice(self, owner: int) -> str:
         mine = np.flatnonzero(self.arrived_owner == owner)
-        mine = mine[np.argsort(self.arrived["t"][mine])]
+        mine = mine[np.lexsort((self.arrived_at[mine], self.arrived["t"][mine]))]
         first, last = self.arrived["t"][mine[[0, -1]]]
         places = " and ".join(self.pods[int(self.arrived_at[one])] for one in mine)
         return f"{self._name(owner)} at {places} within {(last - first) / 1e6:.1f} ms"

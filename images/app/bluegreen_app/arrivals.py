@@ -7,8 +7,8 @@ with O_APPEND in a folder of the node: whatever the kernel took survives SIGKILL
     A <CLOCK_MONOTONIC ns> <request id> <method> <path>     a request arrived
     P <CLOCK_MONOTONIC ns> <request id>                     a POST was applied
 
-``<pod>.arrivals`` claims to be whole. Once a write fails it is called ``<pod>.arrivals.broken`` from then on: a new name
-needs no space on a full disk, and whoever reads the folder later sees it without asking a process that may be gone.
+``<pod>.arrivals`` claims to be whole. Once a write fails it is called ``<pod>.arrivals.broken`` from then on: a new
+name needs no space on a full disk, and whoever reads the folder later need not ask a process that may be gone.
 """
 
 from __future__ import annotations
