@@ -58,7 +58,6 @@ def test_slices_selector_and_pods_are_journaled(tmp_path: Path) -> None:
         (0, 0, {"blue": 0, "green": 0}),
     ]
     assert [event["value"] for event in seen.events("selector.observed")] == ["blue", "green", None]
-
     assert {(e["side"], e["ready"], e["wanted"]) for e in seen.events("pods.observed")} == {("blue", 4, 4)}
     seen.journal.close()
 
@@ -75,6 +74,7 @@ def test_each_pod_that_requests_may_reach_is_named_once(tmp_path: Path) -> None:
         ["shop-blue-5d4f8-abcd2"],
         ["shop-green-5d4f8-abcd0"],
     ]
+    seen.journal.close()
 
 
 def test_an_unanswered_watch_is_recorded_and_begun_anew(tmp_path: Path) -> None:
