@@ -90,6 +90,7 @@ class Namespace:
 @pytest.fixture
 def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Namespace]:
     """A fresh namespace, deleted afterwards: the Ingress at once, the pods without grace, the rest in its own time."""
+    from harness.cluster import arrivals
     from harness.cluster.kube import Kube
     from harness.cluster.owned import OWNED
 
@@ -105,6 +106,8 @@ def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Namespace]:
                     kube.dump(name, scenario.folder / "cluster")
             finally:
                 kube.end_namespace(name)
+                if cluster.ledger is not None:
+                    arrivals.discard(cluster.ledger / name)
 
 
 @pytest.fixture
@@ -160,7 +163,9 @@ def release(scenario: Scenario, namespace: Namespace, cluster: Cluster, app: Con
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
-    return start(app, cluster, namespace.kube, namespace.name, namespace.node_port, scenario)
+    released = start(app, cluster, namespace.kube, namespace.name, namespace.node_port, scenario)
+    scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
+    return released
 
 
 class LoadFixture:

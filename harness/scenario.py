@@ -15,6 +15,7 @@ from harness.checks.finding import Finding
 from harness.checks.promise import Promise
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
+from harness.cluster import arrivals
 from harness.config import Config
 from harness.errors import ReleaseError
 from harness.evidence.losses import lost_mask
@@ -90,6 +91,22 @@ class Scenario:
             return None
         detail = f"{lost} of {len(since)} requests lost since the watch began"
         return Finding("watch", "fail", lost / len(since), WATCH_LOST_SHARE, "share", detail)
+
+    def keep_arrivals(self, ledger: Path | None, namespace: str) -> None:
+        """Make what the application wrote down part of the record, or say why there is nothing.
+
+        Args:
+            ledger: the host's folder with one folder per namespace, or None where the cluster has none.
+            namespace: the scenario's.
+
+        """
+        if self.config.ledger is None:
+            self.journal.event("arrivals.unkept", reason=f"{self.config.app.name} keeps no record")
+        elif ledger is None:
+            self.journal.event("arrivals.unkept", reason="the cluster has no folder for records")
+        else:
+            lost = bool(lost_mask(read(self.folder).samples).any())
+            arrivals.keep(ledger / namespace, self.folder, self.journal, lost=lost)
 
     def conclude(self, raised: BaseException | None) -> None:
         """End the record, judge it, keep the result, and raise once if the verdict isn't a pass.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.evidence import samples as layout
+from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
 from harness.evidence.timeline import SECOND, Event, Timeline
 
@@ -241,7 +242,45 @@ def journal(timeline: Timeline) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def write(folder: Path, timeline: Timeline) -> None:
-    """A run's folder, as the harness leaves it."""
+Lines = dict[str, list[str]]
+"""The lines of each pod's record of arrivals."""
+
+
+def arrival_lines(timeline: Timeline, tag: str = "sim") -> Lines:
+    """What honest pods would have written down: each request that was answered, and each POST among them."""
+    told: dict[str, list[tuple[int, str]]] = {}
+    names = {spec.code: spec.name for spec in timeline.classes}
+    for one in timeline.samples[timeline.samples["pod"] != 0]:
+        lines = told.setdefault(timeline.string(int(one["pod"])), [])
+        t, ident = int(one["sent"]) + MS // 2, f"{tag}-{names[int(one['cls'])]}-{one['seq']}"
+        method = layout.METHODS[one["method"]]
+        lines.append((t, f"A {t} {ident} {method} /"))
+        if method == "POST":
+            lines.append((t + 1, f"P {t + 1} {ident}"))
+    return {pod: [f"S {T0 - SECOND} {pod} v1", *(line for _, line in sorted(lines))] for pod, lines in told.items()}
+
+
+def arrival_files(lines: Lines) -> dict[str, bytes]:
+    """The files, by name."""
+    return {f"{pod}.arrivals": "".join(f"{line}\n" for line in told).encode() for pod, told in lines.items()}
+
+
+def recorded(timeline: Timeline, files: Mapping[str, bytes], chunk: int = 1 << 20) -> Timeline:
+    """The same timeline, with these records of arrivals, read in chunks of so many bytes."""
+    classes = {spec.name: spec.code for spec in timeline.classes}
+    records = []
+    for name, raw in files.items():
+        records.append(parse(name, (raw[i : i + chunk] for i in range(0, len(raw), chunk)), "sim", classes))
+    return replace(timeline, arrivals=Arrivals(tuple(records)))
+
+
+def write(folder: Path, timeline: Timeline, files: Mapping[str, bytes] | None = None) -> None:
+    """A run's folder, as the harness leaves it, with records of arrivals where there are any."""
+    if files is not None:
+        kept = Event(timeline.end_ns, "arrivals.kept", {"files": {name: len(raw) for name, raw in files.items()}})
+        timeline = having(timeline, kept)
+        (folder / "arrivals").mkdir()
+        for name, raw in files.items():
+            (folder / "arrivals" / name).write_bytes(raw)
     (folder / "events.jsonl").write_bytes(journal(timeline))
     (folder / "samples-7.bin").write_bytes(sample_file(timeline))

@@ -28,7 +28,7 @@ class Pod:
     def __init__(self, **settings: Any) -> None:
         self.state = State(Settings(revision="v7", color="green", pod="app-green-x", **settings))
         self.open_connections = 0
-        ledger = Ledger("", "app-green-x")
+        ledger = Ledger("", "app-green-x", "v7")
         self.drain = Drain(self.state, lambda: self.open_connections, quiet_seconds=0, every=0.001)
         self.users = self._client(app.build(self.state, ledger))
         self.admin = self._client(admin.build(self.state, ledger, self.drain))

@@ -33,15 +33,19 @@ def send(asgi: ASGIApp, *requests: tuple[str, str, str]) -> list[httpx.Response]
 
 
 def lines(folder: Path, pod: str = "p") -> list[list[str]]:
+    """The lines after the first one, which must be the beginning's."""
     text = (folder / f"{pod}.arrivals").read_text("ascii")
     assert text.endswith("\n")
-    return [line.split(" ") for line in text.splitlines()]
+    first, *rest = [line.split(" ") for line in text.splitlines()]
+    assert [first[0], *first[2:]] == ["S", pod, "v7"]
+    assert int(first[1]) <= time.monotonic_ns()
+    return rest
 
 
 def test_arrivals_and_applied_posts_are_recorded_in_order_on_the_monotonic_clock(tmp_path: Path) -> None:
     state = State(Settings())
     before = time.monotonic_ns()
-    public = app.build(state, Ledger(str(tmp_path), "p"))
+    public = app.build(state, Ledger(str(tmp_path), "p", "v7"))
     send(public, ("GET", "/?q=1", "a"), ("GET", "/readyz", "probe"), ("POST", "/orders", "b"), ("GET", "/x", "c"))
     records = lines(tmp_path)
     assert [[r[0], *r[2:]] for r in records] == [
@@ -64,7 +68,7 @@ def test_the_stamp_is_on_disk_before_the_handler_runs_and_stays_when_it_fails(tm
         raise RuntimeError("the handler dies")
 
     state = State(Settings())
-    asgi = Identity(Arrivals(handler, state, Ledger(str(tmp_path), "p")), state)
+    asgi = Identity(Arrivals(handler, state, Ledger(str(tmp_path), "p", "v7")), state)
     with pytest.raises(RuntimeError, match="the handler dies"):
         send(asgi, ("GET", "/", "a"))
     assert [r[2] for r in seen[0]] == ["a"]
@@ -73,10 +77,10 @@ def test_the_stamp_is_on_disk_before_the_handler_runs_and_stays_when_it_fails(tm
 
 def test_a_restarted_pod_appends_to_its_record(tmp_path: Path) -> None:
     for _ in range(2):
-        ledger = Ledger(str(tmp_path), "p")
+        ledger = Ledger(str(tmp_path), "p", "v7")
         ledger.arrived(1, "a", "GET", "/")
         ledger.close()
-    assert len(lines(tmp_path)) == 2
+    assert [line[0] for line in lines(tmp_path)] == ["A", "S", "A"]
 
 
 def test_each_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,16 +92,17 @@ def test_each_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return write(descriptor, data)
 
     monkeypatch.setattr(os, "write", spy)
-    ledger = Ledger(str(tmp_path), "p")
+    ledger = Ledger(str(tmp_path), "p", "v7")
     ledger.arrived(1, "a", "GET", "/")
     ledger.applied(2, "a")
     ledger.close()
-    assert writes == [b"A 1 a GET /\n", b"P 2 a\n"]
+    assert writes[0].startswith(b"S ")
+    assert writes[1:] == [b"A 1 a GET /\n", b"P 2 a\n"]
 
 
 def test_without_a_folder_the_service_runs_and_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        ledger = Ledger(str(tmp_path / "missing"), "p")
+        ledger = Ledger(str(tmp_path / "missing"), "p", "v7")
         answers = send(app.build(State(Settings()), ledger), ("GET", "/", "a"), ("POST", "/orders", "b"))
     assert [a.status_code for a in answers] == [200, 201]
     assert [r.getMessage() for r in caplog.records] == ["ledger"]
@@ -108,7 +113,7 @@ def test_without_a_folder_the_service_runs_and_says_so_once(tmp_path: Path, capl
 def test_a_record_with_a_hole_is_given_up_and_says_so(
     failure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = Ledger(str(tmp_path), "p")
+    ledger = Ledger(str(tmp_path), "p", "v7")
     assert ledger.error == ""
 
     def full(descriptor: int, data: bytes) -> int:
@@ -124,11 +129,39 @@ def test_a_record_with_a_hole_is_given_up_and_says_so(
     ledger.arrived(2, "b", "GET", "/")
     assert ledger.error
     assert len(caplog.records) == 1
-    assert (tmp_path / "p.arrivals").read_bytes() == b""
+    (left,) = tmp_path.iterdir()
+    assert left.name == "p.arrivals.broken"  # what it holds is true, but not all
+    assert left.read_text().startswith("S ")
+    assert left.read_text().count("\n") == 1
+
+
+def test_a_process_that_starts_after_a_broken_record_leaves_it_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        Ledger(str(tmp_path), "p", "v7")
+    Ledger(str(tmp_path), "p", "v7").arrived(1, "a", "GET", "/")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["p.arrivals", "p.arrivals.broken"]
+
+
+def test_a_record_that_cant_even_be_renamed_stops_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(str(tmp_path), "p", "v7")
+
+    def refused(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "write", refused)
+    monkeypatch.setattr(Path, "replace", refused)
+    ledger.arrived(1, "a", "GET", "/")
+    assert "Input/output error" in ledger.error
 
 
 def test_an_id_that_would_forge_a_line_or_a_header_is_made_one_word(tmp_path: Path) -> None:
-    public = app.build(State(Settings()), Ledger(str(tmp_path), "p"))
+    public = app.build(State(Settings()), Ledger(str(tmp_path), "p", "v7"))
     (answer,) = send(public, ("GET", "/a%20b%0aP%201%20x", "x y\tP 1 z"))
     assert answer.headers["x-request-id"] == "x?y?P?1?z"
     (record,) = lines(tmp_path)

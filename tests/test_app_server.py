@@ -112,8 +112,9 @@ def test_sigterm_drains_keeps_serving_newcomers_and_exits_clean(tmp_path: Path) 
         (ended,) = (line for line in process.log() if line["event"] == "drain.finished")
         assert (ended["emptied"], ended["open"], ended["in_flight"]) == (True, 0, 0)
         assert ended["seconds"] < 3
-    recorded = [line.split()[2] for line in (tmp_path / "app-blue-x.arrivals").read_text().splitlines()]
-    assert recorded == ["r-1", "r-1", "slow-1", "busy-2"]
+    recorded = [line.split() for line in (tmp_path / "app-blue-x.arrivals").read_text().splitlines()]
+    assert [[r[0], *r[2:]] for r in recorded[:1]] == [["S", "app-blue-x", "v1"]]
+    assert [r[2] for r in recorded[1:]] == ["r-1", "r-1", "slow-1", "busy-2"]
 
 
 def test_the_hook_answers_then_the_process_exits_and_what_is_left_is_told() -> None:

@@ -81,6 +81,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing_lost"):
         check("nothing_lost")(lambda timeline: None)
     assert {name for name, one in checks().items() if one.standing} == {
+        "arrivals",
         "completed",
         "ledger",
         "lag",

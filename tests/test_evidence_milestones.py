@@ -18,8 +18,9 @@ from harness.evidence.timeline import Timeline
 from tests.simulated import Down, Flip, World, at, event, having, play
 
 SCENARIO_KEYS = (
-    "id verdict expect seconds load_seconds path switch level seed attempts skipped unproven samples lag_p99_ms "
-    "loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback outages faults sockets diagnosis findings"
+    "id verdict expect seconds load_seconds path switch level seed attempts skipped unproven samples arrivals "
+    "lag_p99_ms loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback outages faults sockets "
+    "diagnosis findings"
 )
 SAMPLE_KEYS = "scheduled issued ok failed unknown unsent retriable by_class"
 CLASS_KEYS = "issued ok failed unknown rate resolution_ms"

@@ -370,6 +370,18 @@ def test_a_creation_that_was_killed_leaves_a_cluster_that_is_replaced(machine: M
 # -- what earlier runs left -------------------------------------------------------------------------------------------
 
 
+def test_records_of_arrivals_that_a_killed_run_left_are_put_away(machine: Machine, said: list[str]) -> None:
+    cluster = machine.cluster()
+    cluster.ensure(said.append)
+    (left := cluster.path / "ledger" / "bg-1").mkdir()
+    (left / "blue-0.arrivals").touch()
+    machine.programs.add("docker")
+    machine.programs.add("kubectl")
+    cluster.tidy()
+    assert list((cluster.path / "ledger").iterdir()) == []
+    assert cluster.path.exists()
+
+
 def _leave(machine: Machine, name: str, server: int | None, checkout: Path) -> Path:
     machine.server(server)
     cluster = machine.cluster(name)

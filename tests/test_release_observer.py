@@ -62,6 +62,21 @@ def test_slices_selector_and_pods_are_journaled(tmp_path: Path) -> None:
     seen.journal.close()
 
 
+def test_each_pod_that_requests_may_reach_is_named_once(tmp_path: Path) -> None:
+    fake = FakeKube()
+    mixed = (*pods("green", 1, ready=False), *pods("blue", 3), Endpoint("10.9.9.9", True, ""))
+    fake.slices = [pods("blue", 2), mixed, (), pods("green", 1)]
+    seen = Seen(tmp_path, fake, {})
+    with seen.observer:
+        entered = seen.wait("pods.entered", 3)
+    assert [event["pods"] for event in entered] == [
+        ["shop-blue-5d4f8-abcd0", "shop-blue-5d4f8-abcd1"],
+        ["shop-blue-5d4f8-abcd2"],
+        ["shop-green-5d4f8-abcd0"],
+    ]
+    seen.journal.close()
+
+
 def test_an_unanswered_watch_is_recorded_and_begun_anew(tmp_path: Path) -> None:
     fake = FakeKube()
     fake.slices = [pods("blue", 1), ClusterError("the connection broke"), pods("blue", 2)]

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from harness import waiting
-from harness.cluster import ports
+from harness.cluster import arrivals, ports
 from harness.cluster.engine import Engine
 from harness.cluster.host import Host, inotify_left
 from harness.cluster.owned import OWNED, healthy, listed, read_owner
@@ -218,7 +218,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             )
 
     def tidy(self) -> None:
-        """Take away what a killed run left in a kept cluster: its namespaces, and a stopped controller manager."""
+        """Take away what a killed run left in a kept cluster: its namespaces, records, a stopped controller manager."""
         control_plane = self.node_names()[0]
         self.engine("exec", control_plane, "pkill", "-CONT", "-x", "kube-controller", what="go on", check=False)
         selector = "=".join(OWNED)
@@ -228,6 +228,8 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             self.kubectl("delete", "pods", "--all", "-n", name, "--grace-period=0", "--force", "--wait=false")
         if left:
             self.kubectl("delete", "--timeout=120s", *left, timeout=130)
+        for namespace_folder in (self.path / "ledger").glob("*"):
+            arrivals.discard(namespace_folder)
 
     def delete(self) -> None:
         """Delete the cluster and its folder."""

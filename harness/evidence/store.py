@@ -1,4 +1,6 @@
-"""Reads a run's folder: ``events.jsonl`` and ``samples*.bin`` become a `Timeline`. Nothing else in evidence does I/O.
+"""Reads a run's folder: ``events.jsonl``, ``samples*.bin`` and ``arrivals/`` become a `Timeline`.
+
+Nothing else in evidence does I/O.
 
 What was cut or damaged is left out, and said in `Timeline.notes`; everything before a cut is kept. The order of files
 doesn't matter: they are put in order by their content before they are numbered.
@@ -7,7 +9,7 @@ doesn't matter: they are put in order by their content before they are numbered.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,8 +18,14 @@ import numpy.typing as npt
 
 from harness.errors import LoadError
 from harness.evidence import samples as layout
+from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
 from harness.evidence.timeline import Event, Timeline
+
+ARRIVALS = "arrivals"
+"""Folder, within a run's, of the application's own records."""
+CHUNK = 1 << 22
+"""Bytes of a record of arrivals that are read at once."""
 
 
 @dataclass
@@ -60,7 +68,36 @@ def read(folder: Path) -> Timeline:
         raw = np.fromfile(path, dtype=layout.SAMPLE)
         parts.append(_decode(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
         del raw
-    return merge(parts, events, notes)
+    timeline = merge(parts, events, notes)
+    return replace(timeline, arrivals=_arrivals(folder / ARRIVALS, timeline))
+
+
+def _arrivals(folder: Path, timeline: Timeline) -> Arrivals | None:
+    """The records that the event `arrivals.kept` names; what became of the files since then is a fault of theirs."""
+    kept = timeline.named("arrivals.kept")
+    if not kept:
+        return None
+    fields = kept[-1].fields
+    faults = [str(fault) for fault in fields.get("faults") or ()]
+    records, tag = [], str(timeline.started.get("run_tag") or "")
+    if not tag:
+        return Arrivals((), (*faults, "the run has no tag, so no request is known by its id"))
+    classes = {spec.name: spec.code for spec in timeline.classes}
+    for name, size in dict(fields.get("files") or {}).items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            faults.append(f"{ARRIVALS}/{name} is missing")
+            continue
+        if path.stat().st_size != size:
+            faults.append(f"{ARRIVALS}/{name} has {path.stat().st_size} bytes, {size} were kept")
+        records.append(parse(path.name, _chunks(path), tag, classes))
+    return Arrivals(tuple(records), tuple(faults))
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def parse_events(raw: bytes) -> tuple[tuple[Event, ...], tuple[str, ...]]:

@@ -11,6 +11,7 @@ from harness.evidence.ledger import ledger
 from harness.evidence.losses import losses, lost_mask
 from harness.evidence.milestones import milestones, worst
 from harness.evidence.outages import Outage, outages
+from harness.evidence.reconcile import Reconciled, reconcile
 from harness.evidence.statistics import loss_rate_upper, worst_lag
 from harness.evidence.timeline import Event, Move, Timeline
 
@@ -49,7 +50,7 @@ def scenario_record(
         seconds: by default the span of the events.
         attempts: earlier and present attempts, as the runner keeps them.
         skipped: what was not done, by name.
-        unproven: what nothing could prove, by name; "arrivals" is added where nothing reconciled them.
+        unproven: what nothing could prove, by name; "arrivals" is added, with the reason, where they don't reconcile.
         sockets: numbers of WebSockets.
         diagnosis: what explains the findings.
 
@@ -61,9 +62,8 @@ def scenario_record(
     totals, by_class = _samples(timeline)
     flips = [move for move in timeline.flips() if move.acknowledged_ns is not None]
     bad = sum(1 for move in flips if _lost_something(timeline, move))
-    not_proven = list(unproven)
-    if "arrivals" not in {finding.check for finding in findings} and "arrivals" not in not_proven and timeline.loaded:
-        not_proven.append("arrivals")
+    reconciled = reconcile(timeline, timeline.arrivals) if timeline.arrivals is not None and timeline.loaded else None
+    not_proven = [*unproven, *_unproven_arrivals(timeline, reconciled)]
     lost = totals["failed"] + totals["unknown"]
     return {
         "id": scenario_id or str(started.get("scenario") or ""),
@@ -79,6 +79,7 @@ def scenario_record(
         "skipped": list(skipped),
         "unproven": not_proven,
         "samples": {**totals, "by_class": by_class},
+        "arrivals": reconciled.to_dict() if reconciled is not None else {},
         "lag_p99_ms": None if lag is None else lag[1] / 1e6,
         "loss_rate_upper_95": loss_rate_upper(lost, totals["issued"]),
         "cutovers": len(flips),
@@ -91,6 +92,13 @@ def scenario_record(
         "diagnosis": [dict(one) for one in diagnosis],
         "findings": [finding.to_dict() for finding in findings],
     }
+
+
+def _unproven_arrivals(timeline: Timeline, reconciled: Reconciled | None) -> list[str]:
+    if reconciled is not None:
+        return [f"arrivals: {reconciled.faults[0]}"] if reconciled.faults else []
+    reasons = [str(event.fields.get("reason") or "") for event in timeline.named("arrivals.unkept")]
+    return [": ".join(["arrivals", *reasons[-1:]])] if timeline.loaded else []
 
 
 def _samples(timeline: Timeline) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:

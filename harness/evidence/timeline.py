@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.evidence.arrivals import Arrivals
 from harness.evidence.samples import ClassSpec, Samples, empty
 
 SECOND = 1_000_000_000
@@ -74,6 +75,7 @@ class Timeline:
         strings: string by id; id 0 is "" (not known).
         classes: the classes that ran.
         notes: what was damaged or missing on disk, one sentence each.
+        arrivals: what the application wrote down; None where no record was kept.
 
     """
 
@@ -82,6 +84,7 @@ class Timeline:
     strings: tuple[str, ...] = ("",)
     classes: tuple[ClassSpec, ...] = ()
     notes: tuple[str, ...] = ()
+    arrivals: Arrivals | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples

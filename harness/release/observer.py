@@ -24,7 +24,7 @@ STOP_SECONDS = 15.0
 
 
 class Observer:
-    """Journals ``slice.changed``, ``selector.observed`` and ``pods.observed`` until it is stopped.
+    """Journals ``slice.changed``, ``selector.observed``, ``pods.observed`` and ``pods.entered`` until it is stopped.
 
     A call that the API server doesn't answer is journaled as ``observer.error`` and the watch begins anew: a gap in
     what was seen is visible in the record.
@@ -57,6 +57,7 @@ class Observer:
         self._stop = threading.Event()
         self._broken: list[BaseException] = []
         self._threads: list[threading.Thread] = []
+        self._entered: set[str] = set()
 
     def start(self) -> None:
         """Begin; a second call does nothing."""
@@ -152,6 +153,10 @@ class Observer:
         sides.update(names.get(deployment_of(endpoint.pod), "other") for endpoint in endpoints)
         ready = sum(endpoint.ready for endpoint in endpoints)
         self._journal.event("slice.changed", t=now_ns, addresses=len(endpoints), ready=ready, sides=dict(sides))
+        entered = {endpoint.pod for endpoint in endpoints if endpoint.ready and endpoint.pod} - self._entered
+        if entered:  # from now on requests may reach them, so each must have a record of arrivals
+            self._entered |= entered
+            self._journal.event("pods.entered", t=now_ns, pods=sorted(entered))
 
     def _journal_selector(self, selector: Mapping[str, str]) -> None:
         self._event("selector.observed", value=selector.get(self._config.service.selector_key))

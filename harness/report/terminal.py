@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 AROUND_NS = 2_000_000_000
 _COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
-_QUIET = ("promise.declared", "pods.observed", "selector.observed")
+_QUIET = ("arrivals.kept", "promise.declared", "pods.entered", "pods.observed", "selector.observed")
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:

@@ -3,12 +3,17 @@
 A counter inside a pod dies with it, and then no ledger closes. So each record is one ``write`` on a file opened
 with O_APPEND in a folder of the node: whatever the kernel took survives SIGKILL of this process.
 
+    S <CLOCK_MONOTONIC ns> <pod> <revision>                 a process began this record, or went on with it
     A <CLOCK_MONOTONIC ns> <request id> <method> <path>     a request arrived
     P <CLOCK_MONOTONIC ns> <request id>                     a POST was applied
+
+``<pod>.arrivals`` claims to be whole. Once a write fails it is called ``<pod>.arrivals.broken`` from then on: a new
+name needs no space on a full disk, and whoever reads the folder later need not ask a process that may be gone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -17,6 +22,9 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .state import State
+
+BROKEN = ".broken"
+"""Ends the name of a record that isn't whole."""
 
 PROBES = frozenset({"/readyz", "/livez", "/startupz", "/healthz"})
 """Paths that the kubelet asks; no user's request, so neither recorded nor broken on purpose."""
@@ -30,13 +38,14 @@ class Ledger:
     Args:
         folder: where to write ``<pod>.arrivals``; empty for no record.
         pod: the pod's name.
+        revision: the version that runs.
 
     Attributes:
         error: why records are missing; empty while the record is complete.
 
     """
 
-    def __init__(self, folder: str, pod: str) -> None:
+    def __init__(self, folder: str, pod: str, revision: str) -> None:
         self.path = str(Path(folder) / f"{pod}.arrivals") if folder else ""
         self.error = ""
         self._file = -1
@@ -47,6 +56,7 @@ class Ledger:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
             self._give_up(str(error))
+        self._append(f"S {time.monotonic_ns()} {token(pod, 256)} {token(revision, 256)}\n")
 
     def arrived(self, now_ns: int, request_id: str, method: str, path: str) -> None:
         """Record that a request arrived; ``request_id``, ``method`` and ``path`` hold no blanks."""
@@ -75,9 +85,11 @@ class Ledger:
                 self._give_up(f"wrote {written} of {len(data)} bytes")
 
     def _give_up(self, why: str) -> None:
-        """A record with a hole in it is worse than none: stop, say so once, go on serving."""
+        """A record with a hole in it must not pass for whole: stop, say so by its name and once in words, go on."""
         self.close()
         self.error = why
+        with contextlib.suppress(OSError):  # what else could be done is the line below
+            Path(self.path).replace(self.path + BROKEN)
         _log.warning("ledger", extra={"fields": {"path": self.path, "error": why}})
 
 

@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         public_socket = stack.enter_context(_listen(settings.host, settings.port))
         admin_socket = stack.enter_context(_listen(settings.host, settings.admin_port))
-        ledger = Ledger(settings.ledger_dir, settings.pod)
+        ledger = Ledger(settings.ledger_dir, settings.pod, settings.revision)
         stack.callback(ledger.close)
 
         public = _server(app.build(state, ledger), settings)
