@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 import argparse
-import re
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness import __version__
-from harness.errors import EXIT_CONFIGURATION, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, ConfigurationError, HarnessError
+from harness.errors import EXIT_CONFIGURATION, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError
+from harness.objective import objective
 
 EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 pass, 1 fail, 4 configuration, 10 inconclusive, 11 harness error."""
-    parser = argparse.ArgumentParser(prog="bluegreen", description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    recheck = commands.add_parser("recheck", help="judge a stored run again, without a cluster")
-    recheck.add_argument("run", type=Path, help="a run's or a scenario's folder below artifacts/")
-    clean = commands.add_parser("clean", help="remove this checkout's cluster")
-    clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
+    parser = _parser()
     try:
-        chosen = parser.parse_args(arguments)
+        chosen, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            _refuse(parser, chosen.options, unknown[0])
     except SystemExit as end:
         return EXIT_CONFIGURATION if end.code else EXIT_PASS
     try:
-        return _recheck(chosen.run) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
+        return _recheck(chosen) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
     except HarnessError as error:
         print(f"bluegreen: {error}", file=sys.stderr)
         return error.exit_code
 
 
-def _recheck(folder: Path) -> int:
-    """Print every finding of the scenarios below ``folder``, judged now from what is on disk."""
-    from harness.checks.finding import Verdict
-    from harness.checks.promise import promises_of
-    from harness.checks.registry import judge
-    from harness.checks.verdict import overall
-    from harness.evidence.store import read
-    from harness.report.artifacts import worst
-    from harness.report.terminal import finding_line
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bluegreen", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recheck = commands.add_parser(
+        "recheck",
+        help="judge a stored run again, without a cluster, by its own limits or by others",
+        allow_abbrev=False,
+    )
+    recheck.add_argument("run", type=Path, help="a run's or a scenario's folder below artifacts/")
+    level = recheck.add_mutually_exclusive_group()
+    level.add_argument("--strict", dest="level", action="store_const", const="strict", help="judge every attempt")
+    level.add_argument("--user", dest="level", action="store_const", const="user", help="let pass what is retriable")
+    recheck.add_argument("--slo", type=objective, metavar="PERCENT", help="another objective, such as 99.95")
+    recheck.add_argument(
+        "--limit", action="append", default=[], metavar="CHECK.PARAM=VALUE", help="such as only.within=1.5"
+    )
+    recheck.add_argument(
+        "--promise", action="append", default=[], metavar="PROMISE", help="instead of all that were declared"
+    )
+    clean = commands.add_parser("clean", help="remove this checkout's cluster", allow_abbrev=False)
+    clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
+    for command in (recheck, clean):
+        command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
+    return parser
 
-    records = sorted(path.parent for path in folder.rglob("events.jsonl"))
-    if not records:
-        raise ConfigurationError(f"no stored scenario in {folder}", "give a folder below artifacts/")
-    verdicts: dict[str, Verdict] = {}
-    for record in records:
-        timeline = read(record)
-        findings = judge(timeline, promises_of(timeline))
-        verdict = overall(findings)
-        verdicts[re.sub(r"\.attempt\d+$", "", str(record))] = verdict  # a repetition, sorted behind, is what counts
-        print(f"{verdict:<12} {record.name}")
-        for finding in findings:
-            print(f"  {finding_line(finding.to_dict())}")
-    whole = worst(list(verdicts.values()))
-    print(f"verdict: {whole}")
-    return EXITS[whole]
+
+def _refuse(parser: argparse.ArgumentParser, known: Sequence[str], given: str) -> None:
+    near = difflib.get_close_matches(given.split("=", 1)[0], known, n=1, cutoff=0.4)
+    parser.error(f"unrecognized: {given}" + (f" (did you mean {near[0]}?)" if near else ""))
+
+
+def _recheck(chosen: argparse.Namespace) -> int:
+    from harness.limits import limit, promise
+    from harness.recheck import Limits, recheck
+
+    limits = Limits(
+        level=chosen.level or "",
+        slo=chosen.slo,
+        limits=tuple(limit(text) for text in chosen.limit),
+        promises=tuple(promise(text) for text in chosen.promise),
+    )
+    verdict, lines = recheck(chosen.run, limits)
+    print("\n".join(lines))
+    return EXITS[verdict]
 
 
 def _clean(*, all_of_it: bool) -> int:

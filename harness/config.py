@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from harness.config_model import (
@@ -47,6 +47,9 @@ FILE = "bluegreen.toml"
 PYPROJECT = "pyproject.toml"
 SCHEMA = 1
 MAX_RATE = 1000.0
+MAX_RATES = 2000.0
+"""Of all classes together: what one generator keeps up with."""
+MAX_TIMEOUT = 120.0
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a DNS label, RFC 1123
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
@@ -101,7 +104,7 @@ def _keys(kind: type, without: str = "") -> tuple[str, ...]:
 def _config(top: Table) -> Config:
     if top.integer("schema", low=0, high=2**31) != SCHEMA:
         top.refuse("schema", f"is {top.raw('schema')}", f"this version reads schema = {SCHEMA}")
-    request = _request(top.table("request", _keys(Request)))
+    request = _requests(top.table("request", _keys(Request)))
     return Config(
         file=top.source.file,
         schema=SCHEMA,
@@ -116,7 +119,7 @@ def _config(top: Table) -> Config:
         admin=_admin(top.table("admin", _keys(Admin))) if top.has("admin") else None,
         limits=_limits(top.table("limits", _keys(Limits))),
         bad=_bad(top.table("bad", _keys(Bad))),
-        load=_load(top.table("load", _keys(Load))),
+        load=_load(top.table("load", _keys(Load)), request),
         build=_build(top.table("build", _keys(Build))) if top.has("build") else None,
     )
 
@@ -167,16 +170,35 @@ def _ingress(table: Table) -> Ingress:
     )
 
 
-def _request(table: Table) -> Request:
+def _requests(table: Table) -> Request:
+    """[request], with [request.slow] and [request.post]: an application that has no such request has no such table."""
+    keys = tuple(key for key in _keys(Request) if key not in ("slow", "post"))
+    slow = post = None
+    if table.has("slow"):
+        slow = _request(table.table("slow", keys), timeout=10.0)
+    if table.has("post"):
+        post = _request(table.table("post", keys), method="POST", methods="POST|PUT|PATCH|DELETE")
+    return replace(_request(table, path="/"), slow=slow, post=post)
+
+
+def _request(
+    table: Table,
+    *,
+    method: str = "GET",
+    methods: str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS",
+    path: str | None = None,
+    timeout: float = 5.0,
+) -> Request:
     headers = table.texts("headers")
     if any("\n" in text or "\r" in text for pair in headers.items() for text in pair):
         table.refuse("headers", "hold a line end", "one header, one line")
     return Request(
-        method=table.text("method", "GET", form="GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS", like="GET"),
-        path=table.text("path", "/", form=_PATH, like="/"),
-        expect_status=table.integer("expect_status", 200, low=100, high=599),
+        method=table.text("method", method, form=methods, like=method),
+        path=table.text("path", path, form=_PATH, like="/"),
+        expect_status=table.integer("expect_status", 200, low=200, high=599),
         headers=headers,
         body=table.text("body", ""),
+        timeout_seconds=table.number("timeout_seconds", timeout, high=MAX_TIMEOUT),
     )
 
 
@@ -219,8 +241,15 @@ def _bad(table: Table) -> Bad:
     )
 
 
-def _load(table: Table) -> Load:
-    return Load(fresh=table.number("fresh", 200.0, high=MAX_RATE), busy=table.number("busy", 50.0, high=MAX_RATE))
+def _load(table: Table, request: Request) -> Load:
+    for name, there in (("slow", request.slow), ("post", request.post)):
+        if there is None and table.has(name):
+            table.refuse(name, f"is given, but nothing says what a {name} request is", f"add [request.{name}]")
+    defaults = {"fresh": 200.0, "busy": 50.0, "idle": 2.0, "slow": 4.0, "post": 10.0}
+    rates = {name: table.number(name, rate, high=MAX_RATE) for name, rate in defaults.items()}
+    if sum(rates.values()) > MAX_RATES:
+        table.refuse("fresh", f"and the others are {sum(rates.values()):g}/s in all", f"at most {MAX_RATES:g}/s")
+    return Load(**rates, idle_gap_seconds=table.number("idle_gap_seconds", 5.0, high=3600.0))
 
 
 def _build(table: Table) -> Build:

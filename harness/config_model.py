@@ -82,13 +82,28 @@ class Ingress:
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the load, and the status that is right for it."""
+    """One request of the load, and the status that is right for it.
+
+    Attributes:
+        method: in capitals.
+        path: target, percent-encoded.
+        expect_status: the status that is right.
+        headers: further headers; of ``slow`` and ``post`` instead of the others', where there is any.
+        body: text; ``{id}`` becomes the request's id.
+        timeout_seconds: bound of one attempt.
+        slow: a request whose answer takes longer than a flip; None: that class doesn't run.
+        post: a request that changes something; None: that class doesn't run.
+
+    """
 
     method: str
     path: str
     expect_status: int
     headers: Mapping[str, str] = field(hash=False)  # a dict can't be hashed; a configuration must be
     body: str
+    timeout_seconds: float
+    slow: Request | None = None
+    post: Request | None = None
 
 
 @dataclass(frozen=True)
@@ -142,10 +157,14 @@ class Bad:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests per second of each connection class."""
+    """Requests per second of each connection class, and the seconds between two requests on an idle connection."""
 
     fresh: float
     busy: float
+    idle: float
+    slow: float
+    post: float
+    idle_gap_seconds: float
 
 
 @dataclass(frozen=True)

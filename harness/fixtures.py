@@ -142,6 +142,7 @@ def scenario(
             path=path,
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
+            slo=request.config.getoption("--bg-slo"),
             seed=0,
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from harness.client.follower import Follower
-from harness.client.plan import ENVIRONMENT, PARENT, LoadPlan
+from harness.client.plan import ENVIRONMENT, LATE, PARENT, LoadPlan
 from harness.errors import LoadError, WaitTimeout
 from harness.evidence.samples import Samples, empty
 from harness.waiting import until
@@ -72,6 +72,9 @@ class Load:
 
     def start(self) -> None:
         """Start the child and wait until a sample of every class is on disk.
+
+        Of a class that answers late its definition is enough, which its pacer writes as it starts to send: waiting
+        for the answer would make each scenario seconds longer, and near each flip they are counted all the same.
 
         Raises:
             LoadError: the child died or recorded nothing in time; it is gone then.
@@ -174,7 +177,9 @@ class Load:
         def ready() -> bool:
             self.check()
             seen.update(np.unique(follower.read()["cls"]).tolist())
-            return len(seen) == len(self.plan.classes)
+            sampled = {follower.classes[code] for code in seen}
+            begun = LATE & set(follower.classes.values())
+            return sampled | begun == set(self.plan.classes)
 
         def status() -> str:
             return f"classes on disk: {sorted(follower.classes[code] for code in seen)}\n{self._log()}"
@@ -213,7 +218,7 @@ class Load:
 
 @contextlib.contextmanager
 def steady(plan: LoadPlan, journal: Journal | None = None) -> Iterator[Load]:
-    """Steady load as long as the block runs, from the first sample of every class on.
+    """Steady load as long as the block runs, every class sending from its start on.
 
     Args:
         plan: what to send.

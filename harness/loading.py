@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import httpx
 
 from harness.client.identity import Identity
 from harness.client.plan import ClassPlan, Entry, LoadPlan
-from harness.config import Config
+from harness.config import Config, Request
 from harness.errors import ConfigurationError
 from harness.load import Load, steady
 from harness.waiting import until
@@ -44,6 +44,8 @@ def measured(
     """
     plan = plan_of(config, entries, path, scenario)
     reach(plan, config)
+    for name, reason in left_out(config).items():
+        scenario.journal.event("class.skipped", cls=name, reason=reason)
     with cluster.store.lock("measured-window"), steady(plan, scenario.journal) as load:
         yield load
 
@@ -95,12 +97,12 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
     else:
         host = config.service.name
     request = config.request
-    rates = {"fresh": config.load.fresh, "busy": config.load.busy}
+    classes = classes_of(config)
     return LoadPlan(
         entries=tuple(Entry(*entry) for entry in entries),
         hosts=tuple(sorted({entry[0] for entry in entries})),
         host_header=host,
-        classes={name: ClassPlan(rate) for name, rate in rates.items()},
+        classes=classes,
         run_tag=scenario.run_tag,
         folder=str(scenario.folder),
         path=request.path,
@@ -109,9 +111,42 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
         body=request.body,
         expected_status=(request.expect_status,),
         identity=identity_of(config),
-        timeout_s=REQUEST_TIMEOUT_S,
+        timeout_s=request.timeout_seconds,
         max_seconds=WINDOW_S,
-        max_rate=float(math.ceil(sum(rates.values()))),
+        max_rate=float(math.ceil(sum(spec.rate for spec in classes.values()))),
+    )
+
+
+def classes_of(config: Config) -> Mapping[str, ClassPlan]:
+    """The connection classes that the application can serve, by name, each at its rate."""
+    load, request = config.load, config.request
+    classes = {
+        "fresh": ClassPlan(load.fresh),
+        "busy": ClassPlan(load.busy),
+        "idle": ClassPlan(load.idle, gap_s=load.idle_gap_seconds),
+    }
+    if request.slow is not None:
+        classes["slow"] = _special(load.slow, request.slow)
+    if request.post is not None:
+        classes["post"] = _special(load.post, request.post)
+    return classes
+
+
+def left_out(config: Config) -> Mapping[str, str]:
+    """The classes that don't run, by name, and why: a verdict names them."""
+    special = {"slow": config.request.slow, "post": config.request.post}
+    return {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
+
+
+def _special(rate: float, request: Request) -> ClassPlan:
+    return ClassPlan(
+        rate,
+        path=request.path,
+        method=request.method,
+        body=request.body,
+        headers=dict(request.headers),
+        expected_status=(request.expect_status,),
+        timeout_s=request.timeout_seconds,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.cluster.mirror import parse
 from harness.errors import ConfigurationError
+from harness.objective import objective
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
@@ -48,6 +49,13 @@ def add(parser: pytest.Parser) -> None:
         help="moves in a row, cutovers and rollbacks in turn (default 10)",
     )
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
+    add_one(
+        "--bg-slo",
+        type=objective,
+        metavar="PERCENT",
+        default=None,
+        help="share of good requests that is promised, such as 99.9; a scenario that burns more than its budget fails",
+    )
     add_one("--bg-artifacts", metavar="DIR", default="artifacts", help="where runs are kept (default artifacts/)")
     add_one("--bg-keep-runs", type=_positive, metavar="N", default=10, help="how many runs are kept (default 10)")
     add_one(

@@ -18,7 +18,7 @@ from harness.checks.verdict import overall
 from harness.cluster import arrivals
 from harness.config import Config
 from harness.errors import ReleaseError
-from harness.evidence.losses import lost_mask
+from harness.evidence.losses import all_judged, lost_mask
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
@@ -85,12 +85,12 @@ class Scenario:
         settles = round(self.config.limits.cutover_seconds * 1e9)
         start = max([began[-1], *(sent + settles for sent in back)])
         samples = timeline.samples
-        since = samples[samples["intended"] >= start]
-        lost = int(lost_mask(since).sum())
-        if len(since) < WATCH_SAMPLES or lost <= WATCH_LOST_SHARE * len(since):
+        since = samples["intended"] >= start
+        count, lost = int(since.sum()), int((all_judged(timeline) & since).sum())
+        if count < WATCH_SAMPLES or lost <= WATCH_LOST_SHARE * count:
             return None
-        detail = f"{lost} of {len(since)} requests lost since the watch began"
-        return Finding("watch", "fail", lost / len(since), WATCH_LOST_SHARE, "share", detail)
+        detail = f"{lost} of {count} requests lost since the watch began"
+        return Finding("watch", "fail", lost / count, WATCH_LOST_SHARE, "share", detail)
 
     def keep_arrivals(self, ledger: Path | None, namespace: str) -> None:
         """Make what the application wrote down part of the record, or say why there is nothing.

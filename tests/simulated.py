@@ -70,6 +70,8 @@ class World:
     slow_s: float = 2.0
     seed: int = 0
     level: str = "user"
+    path: str = "service"
+    slo: float | None = None
     events: Sequence[Event] = ()
 
 
@@ -159,9 +161,10 @@ def _events(world: World) -> list[Event]:
             -2,
             "run.started",
             scenario="simulated",
-            path="service",
+            path=world.path,
             switch="selector",
             level=world.level,
+            slo=world.slo,
             seed=0,
             run_tag="sim",
             wall_ns=0,

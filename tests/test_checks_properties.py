@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from harness.evidence import samples as layout
 from harness.evidence.outages import outages
 from harness.evidence.summary import scenario_record
 from harness.evidence.timeline import Timeline
-from tests.simulated import Down, Flip, World, changed, event, having, play
+from tests.simulated import CODES, RATES, Down, Flip, World, changed, event, having, play
 
 # `loses` and `red` aren't here: they promise the opposite.
 PROMISES = (
@@ -49,6 +50,8 @@ WORLDS = {
     "down": World(downs=[Down(4.1, 4.3), Down(8, 8.5, entry=1)]),
     "thin": World(rates={"fresh": 60.0, "busy": 20.0, "idle": 1.0, "slow": 1.0, "post": 3.0}),
     "unanswered": World(flips=[Flip(4, acknowledged=False)]),
+    "objective": World(slo=0.999, path="ingress"),
+    "strict objective": World(slo=0.9, level="strict", downs=[Down(4.1, 4.3)]),
 }
 TIMELINES = {name: play(world) for name, world in WORLDS.items()}
 TIMELINES["breached"] = having(TIMELINES["back"], event(5, "watch.breached", detail="lost"))
@@ -109,6 +112,16 @@ def test_losing_any_part_of_the_record_never_improves_the_verdict(name: str, see
     assert VERDICTS.index(after) >= VERDICTS.index(before)
     if which.any():
         assert after == "fail"
+
+
+@pytest.mark.parametrize("world", [{"lag_ms": 60.0}, {"rates": WORLDS["thin"].rates}])
+def test_neither_lag_nor_thin_evidence_hides_a_loss(world: dict[str, Any]) -> None:
+    unsure = play(World(**world))
+    assert overall(judge(unsure, [nothing_lost()])) == "inconclusive"
+    for name in RATES:
+        index = np.flatnonzero(unsure.samples["cls"] == CODES[name])[3]
+        lost = changed(unsure, index, outcome=layout.UNKNOWN, error=7, revision=0, pod=0)
+        assert overall(judge(lost, [nothing_lost()])) == "fail"
 
 
 @given(worlds, st.integers(0, 10_000))

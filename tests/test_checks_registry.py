@@ -87,6 +87,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
         "lag",
         "self_test",
         "near_flip",
+        "slo",
         "cutover_happened",
         "cluster_answers",
         "faults_healed",

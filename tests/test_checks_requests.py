@@ -9,12 +9,12 @@ import pytest
 
 from harness.checks.finding import Finding
 from harness.checks.promise import Promise
-from harness.checks.promises import enough, loses, never_served, nothing_lost
+from harness.checks.promises import enough, loses, never_served, nothing_lost, only
 from harness.checks.registry import judge
 from harness.evidence import samples as layout
 from harness.evidence.samples import ERRORS, FAILED, FLAG_RETRIABLE, UNKNOWN
 from harness.evidence.timeline import Timeline
-from tests.simulated import CODES, Down, World, changed, play
+from tests.simulated import CODES, Down, World, at, changed, play
 
 CALM = play(World())
 
@@ -53,6 +53,51 @@ def test_what_is_retriable_still_counts_where_every_attempt_is_judged(name: str)
 def test_idle_at_user_level_may_lose_what_any_client_may_retry_and_says_so() -> None:
     finding = found(losing("idle", 2, flags=FLAG_RETRIABLE), nothing_lost())
     assert finding.verdict == "pass" and "2 of 24 idle were lost, retriable" in finding.detail
+    assert "let pass at level user (2 reset)" in finding.detail
+
+
+@pytest.mark.parametrize("level", ["user", "strict"])
+@pytest.mark.parametrize("name", ["idle", "busy"])
+def test_the_retriable_are_told_with_their_level_whether_they_count_or_not(name: str, level: str) -> None:
+    timeline = losing(name, 2, flags=FLAG_RETRIABLE, timeline=play(World(level=level)))
+    finding = found(timeline, nothing_lost())
+    passes = level == "user" and name == "idle"
+    assert finding.verdict == ("pass" if passes else "fail")
+    assert finding.measured == (0 if passes else 2)
+    assert f"2 of {len(of(CALM, name))} {name} were lost, retriable by any client" in finding.detail
+    assert f"{'let pass' if passes else 'counted'} at level {level}" in finding.detail
+
+
+def test_one_idle_loss_that_is_not_retriable_counts_beside_those_that_are() -> None:
+    finding = found(losing("idle", 1, timeline=losing("idle", 3, flags=FLAG_RETRIABLE)), nothing_lost())
+    assert finding.verdict == "fail" and finding.measured == 1
+    assert "2 of 24 idle were lost, retriable" in finding.detail
+
+
+def test_on_the_ingress_path_it_says_where_idle_connections_end() -> None:
+    ingress = play(World(path="ingress"))
+    assert "idle connections end at the proxy" in found(ingress, nothing_lost()).detail
+    assert "idle connections" not in found(ingress, nothing_lost(classes=["fresh"])).detail
+    assert "idle connections" not in found(CALM, nothing_lost()).detail
+
+
+@pytest.mark.parametrize("name", ["post", "slow"])
+def test_only_judges_post_and_slow_as_what_they_are_fresh_connections(name: str) -> None:
+    assert found(CALM, only("v2", classes=[name])).verdict == "pass"
+    late = of(CALM, name)
+    late = late[CALM.samples["sent"][late] > at(6.5)][:1]
+    finding = found(changed(CALM, late, revision=CALM.id_of("v1")), only("v2", classes=[name]))
+    assert finding.verdict == "fail" and finding.measured == 1
+    # Begun before the flip, a slow answer ends on the old side; sent within the allowance, either side may give it.
+    early = of(CALM, name)
+    early = early[(CALM.samples["sent"][early] > at(4)) & (CALM.samples["sent"][early] < at(5.9))]
+    assert found(changed(CALM, early, revision=CALM.id_of("v1")), only("v2", classes=[name])).verdict == "pass"
+
+
+def test_busy_and_idle_connections_stay_on_the_old_side_and_only_says_so_where_it_is_asked() -> None:
+    assert found(CALM, only("v2")).verdict == "pass"
+    for name in ("busy", "idle"):
+        assert found(CALM, only("v2", classes=[name])).verdict == "fail"
 
 
 def test_idle_at_strict_level_may_not() -> None:

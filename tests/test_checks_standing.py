@@ -124,6 +124,52 @@ def test_slow_requests_count_while_they_are_under_way() -> None:
     assert verdict(long, "near_flip") == "pass"
 
 
+def test_slow_requests_that_are_not_slow_tell_nothing_of_a_flip() -> None:
+    finding = found(play(World(slow_s=0.5)), "near_flip")
+    assert (
+        finding is not None
+        and finding.verdict == "inconclusive"
+        and "0 slow near cutover 1, 5 wanted" in finding.detail
+    )
+
+
+def test_every_class_has_enough_near_a_flip_right_after_the_start_and_right_before_the_end() -> None:
+    assert verdict(play(World(flips=[Flip(1.0)], slow_s=3.0)), "near_flip") == "pass"
+    assert verdict(play(World(seconds=4.0, flips=[Flip(1.0)], slow_s=3.0)), "near_flip") == "pass"
+
+
+def test_the_error_budget_is_judged_only_where_an_objective_was_given() -> None:
+    assert verdict(CALM, "slo") == "absent"
+    bounded = World(slo=0.999)
+    assert verdict(play(bounded), "slo") == "pass"
+    issued = len(play(bounded).samples)
+    for lost, expected in ((issued // 1000, "pass"), (issued // 1000 + 1, "fail")):
+        timeline = changed(play(bounded), np.arange(lost), outcome=layout.UNKNOWN, error=7, revision=0)
+        finding = found(timeline, "slo")
+        assert finding is not None and finding.verdict == expected and finding.limit == 1
+        assert finding.measured == pytest.approx(lost / issued / 0.001)
+        assert f"{lost} of {issued} requests lost at an objective of 99.9 %" in finding.detail
+
+
+def test_what_a_level_lets_pass_is_told_beside_the_budget() -> None:
+    for level, expected in (("user", "pass"), ("strict", "fail")):
+        timeline = play(World(slo=0.9999, level=level))
+        timeline = changed(timeline, of("idle")[:2], outcome=layout.UNKNOWN, flags=layout.FLAG_RETRIABLE)
+        finding = found(timeline, "slo")
+        assert finding is not None and finding.verdict == expected
+        assert ("2 more, retriable" in finding.detail) is (level == "user")
+
+
+def test_a_scenario_that_promises_losses_is_told_its_burn_and_not_failed_for_it() -> None:
+    world = play(World(slo=0.999))
+    started = replace(world.events[0], fields={**world.events[0].fields, "expect": "loses"})
+    lost = changed(replace(world, events=(started, *world.events[1:])), of("fresh")[:99], outcome=layout.FAILED)
+    finding = found(lost, "slo")
+    assert finding is not None and finding.verdict == "pass" and finding.limit is None
+    assert finding.measured is not None and finding.measured > 10 and "promises losses" in finding.detail
+    assert verdict(play(World(slo=0.999, classes=(), flips=())), "slo") == "inconclusive"
+
+
 def test_the_cluster_answers_as_before() -> None:
     assert verdict(without(CALM, "cluster.answers"), "cluster_answers") == "inconclusive"
     assert (

@@ -1,10 +1,13 @@
 """One attempt on the wire, against a server that does what each test says."""
 
+import contextlib
 import errno
+import gc
 import socket
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -155,7 +158,10 @@ def test_what_is_sent_and_then_closed_is_classed(answer: bytes, outcome: int, er
     assert not got.flags & FLAG_RETRIABLE
 
 
-@pytest.mark.parametrize(("method", "flags"), [("GET", FLAG_RETRIABLE), ("HEAD", FLAG_RETRIABLE), ("POST", 0)])
+@pytest.mark.parametrize(
+    ("method", "flags"),
+    [("GET", FLAG_RETRIABLE), ("HEAD", FLAG_RETRIABLE), ("PUT", FLAG_RETRIABLE), ("POST", 0), ("PATCH", 0)],
+)
 @pytest.mark.parametrize(("cut", "error"), [(socket.socket.close, "idle_closed"), (reset, "idle_reset")])
 def test_a_reused_connection_cut_before_the_first_byte(method: str, flags: int, cut: Handler, error: str) -> None:
     def handle(connection: socket.socket) -> None:
@@ -296,6 +302,55 @@ def test_a_trickling_server_gets_the_time_out_and_no_more() -> None:
     assert told(got) == (UNKNOWN, "read_timeout")
     assert 0.28 < (got.end - got.sent) / 1e9 < 0.6
     assert got.first_byte > 0
+
+
+@pytest.mark.parametrize(
+    ("first", "piece", "error"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536, "read_timeout"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 9_000, "read_timeout"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n" * 9_000, "framing"),
+        (b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 9_000, "framing"),
+        (b"", bytes(range(256)) * 256, "framing"),
+    ],
+)
+def test_a_server_that_pours_without_end_costs_its_time_and_bounded_memory(
+    first: bytes, piece: bytes, error: str
+) -> None:
+    def pour(connection: socket.socket) -> None:
+        read_request(connection)
+        with contextlib.suppress(OSError):
+            connection.sendall(first)
+            while True:
+                connection.sendall(piece)
+
+    with serving(pour) as server:
+        connection = Connection("127.0.0.1", server.port)
+        tracemalloc.start()
+        got = connection.attempt(request(timeout_s=0.4, identity=Identity(revision_json="a")), "i")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        connection.close()
+    assert (got.outcome, got.error) == (UNKNOWN, error)
+    assert peak < 1_500_000
+    assert got.end - got.sent < 2e9
+
+
+def test_garbage_on_every_connection_for_long_leaves_nothing_behind() -> None:
+    count = 600
+    with serving(*[answering(b"\x16\x03\x01 rubbish\r\n\r\n" * 50)] * count) as server:
+        sent = request()
+        peaks = []
+        tracemalloc.start()
+        for number in range(count):
+            connection = Connection("127.0.0.1", server.port)
+            assert told(connection.attempt(sent, str(number))) == (UNKNOWN, "framing")
+            connection.close()
+            if number in (count // 3, count - 1):
+                gc.collect()
+                peaks.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 100_000
 
 
 def test_a_server_that_never_answers_or_never_reads_times_out() -> None:

@@ -48,6 +48,17 @@ def test_what_each_class_sends() -> None:
     assert fresh.encode("i").startswith(b"GET / HTTP/1.1\r\nHost: api.example.com\r\nAccept: application/json\r\n")
 
 
+def test_a_class_with_a_request_of_its_own_takes_only_what_it_does_not_say(tmp_path: Path) -> None:
+    post = ClassPlan(rate=1, path="/o", body="b", headers={"Content-Type": "text/plain"}, expected_status=(201,))
+    made = plan(classes={"post": post, "slow": ClassPlan(rate=1, path="/s")}, method="PUT", body="all", path="/all")
+    assert LoadPlan.from_json(made.to_json()) == made
+    sent = made.request("post")
+    assert sent.expected == frozenset({201})
+    assert b"Content-Type: text/plain" in sent.encode("i") and b"Accept" not in sent.encode("i")
+    assert made.request("slow").encode("i").endswith(b"Content-Length: 0\r\n\r\n")
+    assert b"Accept" in made.request("slow").encode("i")
+
+
 def test_connections_and_bounds_per_class() -> None:
     made = plan()
     assert [made.connections_of(name) for name in made.classes] == [0, 3, 10, 0, 0]
@@ -90,6 +101,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "negative in_flight": {"classes": {"idle": ClassPlan(rate=1, in_flight=-1)}},
     "timeout 0": {"timeout_s": 0},
     "timeout too long": {"timeout_s": 1000},
+    "class header": {"classes": {"post": ClassPlan(rate=1, headers={"X": "a\nY: b"})}},
+    "class status": {"classes": {"post": ClassPlan(rate=1, expected_status=(100,))}},
     "no status": {"expected_status": ()},
     "interim status": {"expected_status": (100,)},
     "no end": {"max_seconds": float("inf")},

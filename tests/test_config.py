@@ -35,12 +35,66 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
     assert config.service.internal_of("green") == "shop-green"
     assert config.sides.deployments == {"blue": "shop-blue", "green": "shop-green"}
     assert (config.request.method, config.request.path, config.request.expect_status) == ("GET", "/", 200)
-    assert (config.load.fresh, config.load.busy) == (200.0, 50.0)
+    load_ = config.load
+    assert (load_.fresh, load_.busy, load_.idle, load_.slow, load_.post) == (200.0, 50.0, 2.0, 4.0, 10.0)
+    assert load_.idle_gap_seconds == 5.0
+    assert (config.request.slow, config.request.post, config.request.timeout_seconds) == (None, None, 5.0)
     assert config.admin is not None
     assert config.admin.state == "/state"
     assert config.bad.refused_by_smoke is None
     assert config.limits.cutover_seconds == 2.0
     assert hash(config) == hash(load(config.file))
+
+
+SPECIAL = """[request.slow]
+path = "/slow?ms=3000"
+[request.post]
+path = "/orders"
+body = '{"id": "{id}"}'
+expect_status = 201
+[limits]"""
+
+
+def test_what_slow_and_post_requests_are(tmp_path: Path) -> None:
+    config = config_in(tmp_path, CONFIG.replace("[limits]", SPECIAL))
+    slow, post = config.request.slow, config.request.post
+    assert slow is not None and post is not None
+    assert (slow.method, slow.path, slow.expect_status, slow.timeout_seconds) == ("GET", "/slow?ms=3000", 200, 10.0)
+    assert (post.method, post.path, post.expect_status, post.timeout_seconds) == ("POST", "/orders", 201, 5.0)
+    assert post.body == '{"id": "{id}"}'
+    assert hash(config) == hash(load(config.file))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said", "mended"),
+    [
+        ("[request.slow]", "[request.slwo]", "unknown key 'request.slwo'", "did you mean 'slow'?"),
+        ("[request.post]", "[request.posts]", "unknown key 'request.posts'", "did you mean 'post'?"),
+        ("expect_status", "expected_status", "unknown key 'request.post.expected_status'", "'expect_status'"),
+        ('path = "/orders"', "", "request.post.path is missing", "add path = ... under [request.post]"),
+        ('path = "/orders"', 'path = "/orders"\nmethod = "GET"', "request.post.method can't be 'GET'", "'POST'"),
+        ("[request.post]", "timeout_seconds = 121\n[request.post]", "request.slow.timeout_seconds is 121", "up to 120"),
+        ("[request.post]", "slow = {}\n[request.post]", "unknown key 'request.slow.slow'", "the keys here are"),
+        ("expect_status = 201", "expect_status = 100", "request.post.expect_status is 100", "200 to 599"),
+        ("[limits]", "[load]\nidle = 0\n[limits]", "load.idle is 0", "above 0"),
+        ("[limits]", "[load]\nidle_gap = 3\n[limits]", "unknown key 'load.idle_gap'", "'idle_gap_seconds'"),
+        ("[limits]", "[load]\nfresh = 999\nbusy = 999\n[limits]", "load.fresh and the others are 2014/s", "2000"),
+    ],
+)
+def test_wrong_requests_and_rates_are_refused_with_the_nearest_right_one(
+    tmp_path: Path, right: str, wrong: str, said: str, mended: str
+) -> None:
+    what, mend = refusal(tmp_path, CONFIG.replace("[limits]", SPECIAL).replace(right, wrong))
+    assert said in what
+    assert mended in mend
+
+
+@pytest.mark.parametrize("name", ["slow", "post"])
+def test_a_rate_for_requests_that_nothing_describes_is_refused(tmp_path: Path, name: str) -> None:
+    text = CONFIG.replace("[limits]", f"[load]\n{name} = 3\n[limits]")
+    what, mend = refusal(tmp_path, text)
+    assert f"bluegreen.toml:{line_of(text, name + ' =')}: load.{name} is given" in what
+    assert mend == f"add [request.{name}]"
 
 
 def test_found_upwards_and_in_pyproject(tmp_path: Path) -> None:

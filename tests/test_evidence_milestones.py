@@ -19,11 +19,11 @@ from tests.simulated import Down, Flip, World, at, event, having, play
 
 SCENARIO_KEYS = (
     "id verdict expect seconds load_seconds path switch level seed attempts skipped unproven samples arrivals "
-    "lag_p99_ms loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback outages faults sockets "
-    "diagnosis findings"
+    "lag_p99_ms slo loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback gaps gaps_by_node "
+    "gaps_by_connection outages faults sockets diagnosis findings"
 )
 SAMPLE_KEYS = "scheduled issued ok failed unknown unsent retriable by_class"
-CLASS_KEYS = "issued ok failed unknown rate resolution_ms"
+CLASS_KEYS = "issued ok failed unknown retriable loss_rate_upper_95 rate resolution_ms"
 MOVE_KEYS = "acknowledged_ms slice_ms nodes_ms first_new_ms last_old_ms mixed_ms"
 
 

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.evidence import samples as layout
+from harness.evidence.gaps import gaps, longest_gap, longest_gap_by
 from harness.evidence.ledger import ledger
 from harness.evidence.statistics import (
+    budget,
     burn,
     judged_window,
     lag_by_class,
     lag_p99,
-    longest_gap,
-    longest_gap_by,
     loss_rate_upper,
     worst_lag,
 )
-from tests.simulated import MS, Down, Flip, World, at, changed, event, having, play, without
+from tests.simulated import MS, RATES, Down, Flip, World, at, changed, event, having, play, without
 
 
 def test_nothing_lost_is_the_rule_of_three() -> None:
@@ -106,12 +106,12 @@ def test_the_longest_gap() -> None:
 
 def test_gaps_by_entry_show_the_node_that_was_out() -> None:
     timeline = play(World(flips=(), classes=("fresh",), downs=[Down(5, 5.5, entry=1)]))
-    gaps = longest_gap_by(timeline.of_class("fresh"), 200, "entry")
-    assert set(gaps) == {0, 1, 2}
-    assert 480 * MS < gaps[1] < 520 * MS and gaps[0] < 5 * MS and gaps[2] < 5 * MS
+    by_entry = longest_gap_by(timeline.of_class("fresh"), "entry")
+    assert set(by_entry) == {0, 1, 2}
+    assert 480 * MS < by_entry[1] < 520 * MS and by_entry[0] < 5 * MS and by_entry[2] < 5 * MS
     whole = longest_gap(timeline.of_class("fresh"), 200)
     assert whole is not None and whole < 10 * MS
-    assert longest_gap_by(layout.empty(), 200, "conn") == {}
+    assert longest_gap_by(layout.empty(), "conn") == {}
 
 
 def test_the_budget_burns() -> None:
@@ -144,3 +144,53 @@ def test_a_sample_recorded_twice_or_dropped_opens_the_ledger(chance: random.Rand
     dropped = replace(timeline, samples=np.delete(timeline.samples, index))
     assert any("issued 600 is not" in fault for fault in ledger(dropped)[0].faults)
     assert not math.isnan(loss_rate_upper(0, len(dropped.samples)))
+
+
+def test_the_record_has_the_longest_gap_of_each_class_node_and_kept_connection() -> None:
+    timeline = play(World(flips=(), downs=[Down(5, 5.5)]))
+    told = gaps(timeline)
+    assert set(told) == {"gaps", "gaps_by_node", "gaps_by_connection"}
+    assert set(told["gaps"]) == {"all", "fresh", "busy", "idle", "slow", "post"}
+    for name in ("fresh", "busy"):
+        assert 470 < told["gaps"][name] < 530, name  # type: ignore[operator]
+    # A slow answer that was under way came in the midst of the outage: over all there was one good answer more.
+    assert 200 < told["gaps"]["all"] < 500  # type: ignore[operator]
+    assert set(told["gaps_by_node"]["fresh"]) == {"control-plane", "worker", "worker2"}  # type: ignore[arg-type]
+    assert set(told["gaps_by_connection"]) == {"busy", "idle"}
+    assert gaps(play(World(classes=()))) == {"gaps": {}, "gaps_by_node": {}, "gaps_by_connection": {}}
+
+
+def test_a_connection_has_a_gap_only_where_something_was_asked_of_it() -> None:
+    samples = layout.empty(20)
+    samples["intended"] = samples["end"] = np.arange(20) * 100 * MS
+    samples["conn"] = np.repeat([1, 2, 3], [10, 8, 2])
+    samples["intended"][-1] = samples["end"][-1] = 9_000 * MS  # a further connection, used again much later
+    samples["end"][5] += 50 * MS
+    samples["outcome"][12:14] = layout.UNKNOWN
+    assert longest_gap_by(samples, "conn") == {1: 50 * MS, 2: 200 * MS, 3: 0}
+
+
+def test_the_slow_answers_after_the_loads_end_are_no_gap() -> None:
+    told = gaps(play(World(flips=(), rates={**RATES, "slow": 1.0}, slow_s=5.0)))
+    assert told["gaps"]["all"] < 10  # type: ignore[operator]
+
+
+@given(st.integers(100, 900), st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_a_gap_is_never_shorter_than_the_outage_less_a_line(length_ms: int, seed: int) -> None:
+    down = Down(5, 5 + length_ms / 1000)
+    longest = longest_gap(play(World(flips=(), classes=("fresh",), downs=[down], seed=seed)).of_class("fresh"), 200)
+    assert longest is not None and down.ns - 10 * MS <= longest <= down.ns + 15 * MS
+
+
+def test_the_budget_counts_what_counts_at_the_level_and_tells_the_rest() -> None:
+    for level, lost in (("user", 0), ("strict", 3)):
+        timeline = play(World(level=level, slo=0.999))
+        idle = np.flatnonzero(timeline.samples["cls"] == 2)[:3]
+        spent = budget(changed(timeline, idle, outcome=layout.UNKNOWN, flags=layout.FLAG_RETRIABLE))
+        assert spent is not None
+        assert (spent["lost"], spent["retriable"], spent["target"]) == (lost, 3 - lost, 0.999)
+        assert spent["burn"] == pytest.approx(lost / spent["issued"] / 0.001)
+    assert budget(play(World())) is None
+    nothing = budget(play(World(classes=(), slo=0.999)))
+    assert nothing is not None and nothing["burn"] is None

@@ -118,6 +118,31 @@ def test_every_injected_loss_is_told_in_its_class_and_the_ledger_closes(toy: Toy
     assert "ConnectionError('reset')" in log
 
 
+def test_a_class_that_answers_late_keeps_no_load_from_starting_and_ends_with_all_its_answers(
+    toy: ToyProcess, tmp_path: Path
+) -> None:
+    """The hanging path stands for an answer that takes seconds: it is lost, at its time-out, and no sooner."""
+    classes = {
+        "fresh": ClassPlan(rate=50, path="/ok/late"),
+        "slow": ClassPlan(rate=5, path="/hang/late?every=1", timeout_s=4.0),
+    }
+    load = Load(plan(tmp_path, toy.port, classes))
+    load.start()
+    before = Follower(tmp_path / f"samples-{load.pid}.bin")
+    early = before.read()
+    assert set(before.classes.values()) == {"fresh", "slow"}
+    assert len(early) and {before.classes[code] for code in early["cls"].tolist()} == {"fresh"}
+    load.stop()
+    follower = Follower(tmp_path / f"samples-{load.pid}.bin")
+    samples = follower.read()
+    slow = samples[[follower.classes[code] == "slow" for code in samples["cls"].tolist()]]
+    assert len(slow) >= 1
+    assert np.all(slow["end"] - slow["sent"] >= 3.9e9)
+    closings = np.frombuffer(follower.path.read_bytes(), CLOSING)
+    rows = closings[closings["kind"] == KIND_CLOSING]
+    assert [int(row["open"]) for row in rows] == [0, 0]
+
+
 def test_a_load_ends_by_itself_at_its_time_and_that_is_told(toy: ToyProcess, tmp_path: Path) -> None:
     short = plan(tmp_path, toy.port, {"fresh": ClassPlan(rate=20, path="/ok/short")}, max_seconds=1.5)
     load = Load(short)

@@ -59,6 +59,8 @@ def test_defaults_reach_the_session(pytester: pytest.Pytester, monkeypatch: pyte
     assert made.checkout == pytester.path
     assert config.getoption("--bg-cutovers") == 10
     assert config.getoption("--bg-keep-runs") == 10
+    assert config.getoption("--bg-slo") is None
+    assert parsed(pytester, monkeypatch, "--bg-slo", "99.95%").getoption("--bg-slo") == 0.9995
 
 
 def test_choices_reach_the_session_and_pytest_kinds_options_are_used(
@@ -87,6 +89,11 @@ def test_choices_reach_the_session_and_pytest_kinds_options_are_used(
         ("--bg-keep-runs=some", "--bg-keep-runs"),
         ("--bg-time-limit=-1", "--bg-time-limit"),
         ("--bg-registry-mirror=ftp://mirror", r"HOST\[:PORT\]\[/PATH\], e.g. mirror"),
+        ("--bg-slo=0.999", r"did you mean 99\.9\?"),
+        ("--bg-slo=100", "no error budget"),
+        ("--bg-slo=-3", "no error budget"),
+        ("--bg-slo=nan", "no error budget"),
+        ("--bg-slo=three", "no percentage"),
     ],
 )
 def test_wrong_values_are_refused(

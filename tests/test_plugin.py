@@ -510,6 +510,22 @@ def test_the_strict_level_reaches_the_record(rehearse: Rehearsal) -> None:
     assert rehearse.record["level"] == "strict"
 
 
+def test_a_burnt_error_budget_fails_a_scenario_whose_promises_hold(rehearse: Rehearsal) -> None:
+    body = """
+@on_service
+@pytest.mark.promises(only(NEW, after=CUTOVER, within=2.0))
+def test_bounded(release, load): load.play(**LOSES)
+"""
+    assert rehearse(body).ret == 0
+    assert not rehearse.record["slo"]
+    result = rehearse(body, "--bg-slo", "99.9")
+    assert result.ret == 1
+    assert rehearse.record["slo"]["target"] == 0.999 and rehearse.record["slo"]["burn"] > 1
+    result.stdout.fnmatch_lines(
+        ["*fail * slo * measured * budgets, limit 1*", "*burns * of its error budget (99.9 %)*"]
+    )
+
+
 # -- options ----------------------------------------------------------------------------------------------------------
 
 

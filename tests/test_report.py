@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
+from harness.evidence.samples import FLAG_RETRIABLE, UNKNOWN
 from harness.evidence.summary import scenario_record
 from harness.report.terminal import events_around_first_loss, failure_text, finding_line, scenario_line, summary
 from harness.words import nothing_lost
-from tests.simulated import Down, Flip, World, event, having, play
+from tests.simulated import CODES, Down, Flip, World, changed, event, having, play
 
 CALM = play(World())
 OUTAGE = play(World(downs=(Down(6.0, 6.2),)))
@@ -131,6 +133,30 @@ def test_what_was_skipped_is_not_covered() -> None:
     skipped = [{"id": "scenarios/test_x.py::test_z[ingress]", "reason": "there is none"}]
     made = shown({**document(record(CALM)), "skipped": skipped})
     assert "not covered: test_x.py::test_z[ingress] (there is none); DNS; TLS" in made.lines
+
+
+def test_what_did_not_run_is_skipped_by_name_and_never_in_silence() -> None:
+    calm = play(World(classes=("fresh", "busy", "idle")))
+    told = record(having(calm, event(-0.2, "class.skipped", cls="slow", reason="no [request.slow] in x.toml")))
+    assert told["skipped"] == ["slow: no [request.slow] in x.toml"]
+    assert "skipped: slow: no [request.slow] in x.toml" in shown(document(told, told)).lines
+
+
+def test_the_retriable_and_the_burn_stand_beside_the_losses() -> None:
+    timeline = play(World(slo=0.99))
+    idle = np.flatnonzero(timeline.samples["cls"] == CODES["idle"])[:3]
+    line = scenario_line(record(changed(timeline, idle, outcome=UNKNOWN, flags=FLAG_RETRIABLE)))
+    assert "  3 lost of " in line
+    assert " (3 retriable, level user), burns 0.00 of its error budget (99 %)" in line
+    assert "retriable" not in scenario_line(record(CALM)) and "burns" not in scenario_line(record(CALM))
+
+
+def test_the_first_loss_is_the_first_that_counts() -> None:
+    idle = np.flatnonzero(OUTAGE.samples["cls"] == CODES["idle"])[:1]
+    both = changed(OUTAGE, idle, outcome=UNKNOWN, flags=FLAG_RETRIABLE)
+    assert events_around_first_loss(both) == events_around_first_loss(OUTAGE)
+    alone = changed(CALM, idle, outcome=UNKNOWN, flags=FLAG_RETRIABLE)
+    assert any("first lost request" in line for line in events_around_first_loss(alone))
 
 
 def test_the_summary_says_why_a_scenario_is_inconclusive() -> None:

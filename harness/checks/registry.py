@@ -80,10 +80,17 @@ def bind(promise: Promise) -> Check:
     return found
 
 
-def judge(timeline: Timeline, promises: Iterable[Promise]) -> tuple[Finding, ...]:
+def judge(
+    timeline: Timeline, promises: Iterable[Promise], limits: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Finding, ...]:
     """Judges what was promised and what is always judged, in this order.
 
     A prefix of a run may be judged at any time: what can still come is inconclusive until then.
+
+    Args:
+        timeline: the record.
+        promises: as declared.
+        limits: parameters of standing checks by the check's name, instead of their defaults.
 
     Raises:
         ConfigurationError: a promise that no check can judge.
@@ -100,7 +107,7 @@ def judge(timeline: Timeline, promises: Iterable[Promise]) -> tuple[Finding, ...
         findings.append(finding)
     for name, standing in _CHECKS.items():
         if standing.standing and name not in spoken_for:
-            finding = standing.rule(timeline, **_context(name, declared))
+            finding = standing.rule(timeline, **_context(name, declared), **(limits or {}).get(name, {}))
             if finding is not None:
                 findings.append(finding)
     return tuple(findings)

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import answered_mask, error_counts, judged_mask, losses
+from harness.evidence.losses import Losses, answered_mask, error_counts, judged_mask, losses
 from harness.evidence.outages import outages
 from harness.evidence.samples import UNSENT
 from harness.evidence.timeline import Timeline
@@ -16,17 +16,16 @@ from harness.evidence.timeline import Timeline
 
 @check("nothing_lost")
 def nothing_lost(timeline: Timeline, *, classes: Sequence[str] | None = None) -> Finding:
-    """Fails on any judged loss (failed + unknown); a class without an issued and answered request proves nothing."""
+    """Fails on any judged loss (failed + unknown); a class without an issued and answered request proves nothing.
+
+    Lost requests that any client may retry are always told, with the level that counts them or lets them pass.
+    """
     names = tuple(classes) if classes is not None else tuple(spec.name for spec in timeline.classes)
     counts = {name: losses(timeline, name) for name in names}
     lost = sum(count.judged for count in counts.values())
     issued = sum(count.issued for count in counts.values())
     said = [_told(timeline, name) for name in names if counts[name].judged]
-    said += [
-        f"{count.allowed} of {count.issued} {name} were lost, retriable by any client" + _errors(timeline, name)
-        for name, count in counts.items()
-        if count.allowed
-    ]
+    said += [_retriable(timeline, name, count) for name, count in counts.items() if count.retriable]
     silent = [name for name, count in counts.items() if not count.ok]
     if lost:
         verdict, start = FAIL, f"{lost} of {issued} requests lost"
@@ -35,7 +34,17 @@ def nothing_lost(timeline: Timeline, *, classes: Sequence[str] | None = None) ->
         verdict, start = INCONCLUSIVE, f"no answer of {', '.join(silent) or 'any class'}"
     else:
         verdict, start = PASS, f"nothing lost of {issued} requests" + (" that count" if said else "")
+    if "idle" in names and timeline.started.get("path") == "ingress":
+        said.append(
+            "idle connections end at the proxy on this path: a pod's idle close is the proxy's race, not theirs"
+        )
     return Finding("nothing_lost", verdict, lost, 0, "requests", "; ".join([start, *said]))
+
+
+def _retriable(timeline: Timeline, name: str, count: Losses) -> str:
+    text = f"{count.retriable} of {count.issued} {name} were lost, retriable by any client (RFC 9110 9.2.2)"
+    text += f": let pass at level {timeline.level}" if count.allowed else f": counted at level {timeline.level}"
+    return text + _errors(timeline, name)
 
 
 def _errors(timeline: Timeline, name: str) -> str:

@@ -8,13 +8,13 @@ from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.registry import check
 from harness.evidence.ledger import ledger as lines_of
 from harness.evidence.samples import UNSENT
-from harness.evidence.statistics import lag_by_class
+from harness.evidence.statistics import budget, lag_by_class
 from harness.evidence.summary import answer_to
 from harness.evidence.timeline import SECOND, Timeline
 
 NEAR_NS = 2 * SECOND
-NEAR_FLIP = {"fresh": 300, "busy": 100, "post": 10, "slow": 5, "idle": 2}
-"""Requests that must have been under way within 2 s of each flip, by class; classes that didn't run aren't asked."""
+SLOW_NS = SECOND
+"""A slow request counts near a flip only if it took this long: one that doesn't outlive a flip tells nothing of it."""
 
 
 @check("ledger", standing=True)
@@ -34,11 +34,13 @@ def ledger(timeline: Timeline) -> Finding | None:
 
 
 @check("lag", standing=True)
-def lag(timeline: Timeline) -> Finding | None:
+def lag(timeline: Timeline, *, lines: float = 2.0) -> Finding | None:
     """p99 of (sent - intended) is at most two lines of each class's schedule, around the flips and in the watch."""
     if not timeline.loaded:
         return None
-    found = [(spec, value / 1e6, 2e3 / spec.rate) for spec, value in lag_by_class(timeline).items() if spec.rate > 0]
+    found = [
+        (spec, value / 1e6, 1e3 * lines / spec.rate) for spec, value in lag_by_class(timeline).items() if spec.rate > 0
+    ]
     if not found:
         return Finding("lag", INCONCLUSIVE, None, None, "ms", "no request was sent in the judged window")
     spec, value, limit = max(found, key=lambda one: one[1] / one[2])
@@ -70,8 +72,11 @@ def self_test(timeline: Timeline) -> Finding | None:
 
 
 @check("near_flip", standing=True)
-def near_flip(timeline: Timeline) -> Finding | None:
+def near_flip(
+    timeline: Timeline, *, fresh: int = 300, busy: int = 100, post: int = 10, slow: int = 5, idle: int = 2
+) -> Finding | None:
     """Enough requests of each class that ran were under way within 2 s of each flip."""
+    enough = {"fresh": fresh, "busy": busy, "post": post, "slow": slow, "idle": idle}
     flips = timeline.flips()
     if not timeline.loaded or not flips:
         return None
@@ -79,22 +84,44 @@ def near_flip(timeline: Timeline) -> Finding | None:
     least: tuple[float, int, int] | None = None
     for number, move in enumerate(flips, 1):
         for spec in timeline.classes:
-            wanted = NEAR_FLIP.get(spec.name)
+            wanted = enough.get(spec.name)
             if wanted is None:
                 continue
             samples = timeline.of_class(spec.name)
             near = (samples["sent"] <= (move.sent_ns or 0) + NEAR_NS) & (
                 samples["end"] >= (move.sent_ns or 0) - NEAR_NS
             )
+            if spec.name == "slow":
+                near &= samples["end"] - samples["sent"] >= SLOW_NS
             count = int(np.count_nonzero(near & (samples["sent"] > 0) & (samples["outcome"] != UNSENT)))
-            if least is None or count / wanted < least[0]:
-                least = (count / wanted, count, wanted)
+            if least is None or count / max(wanted, 1) < least[0]:
+                least = (count / max(wanted, 1), count, wanted)
             if count < wanted:
                 thin.append(f"{count} {spec.name} near {move.move} {number}, {wanted} wanted")
     if least is None:
         return Finding("near_flip", INCONCLUSIVE, None, None, "requests", "no class ran that tells of a flip")
     text = "; ".join(thin) if thin else f"enough requests near each of {len(flips)} flips"
     return Finding("near_flip", INCONCLUSIVE if thin else PASS, least[1], least[2], "requests", text)
+
+
+@check("slo", standing=True)
+def slo(timeline: Timeline) -> Finding | None:
+    """Where an objective was given: the run spends no more than the error budget, (lost/n) / (1 - objective) <= 1.
+
+    A scenario that promises losses is told its burn, and not held against it.
+    """
+    spent = budget(timeline)
+    if spent is None:
+        return None
+    burn = spent["burn"]
+    if burn is None:
+        return Finding("slo", INCONCLUSIVE, None, 1, "budgets", "no request was issued")
+    text = f"{spent['lost']} of {spent['issued']} requests lost at an objective of {100 * spent['target']:.6g} %"
+    if spent["retriable"]:
+        text += f"; {spent['retriable']} more, retriable by any client, are let pass at level {timeline.level}"
+    if timeline.started.get("expect") == "loses":
+        return Finding("slo", PASS, burn, None, "budgets", f"{text}; this scenario promises losses")
+    return Finding("slo", PASS if burn <= 1 else FAIL, burn, 1, "budgets", text)
 
 
 @check("completed", standing=True)

@@ -9,7 +9,8 @@ from harness.client.identity import Identity
 from harness.evidence.samples import METHODS, OK
 
 REQUEST_ID: Final = "X-Request-Id"
-IDEMPOTENT: Final = frozenset({"GET", "HEAD"})
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""RFC 9110 9.2.2, of the methods that can be sent."""
 
 
 class Request:

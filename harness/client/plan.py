@@ -23,6 +23,8 @@ PARENT: Final = "BG_LOAD_PARENT"
 CLASSES: Final = ("fresh", "busy", "idle", "slow", "post")
 KEPT: Final = frozenset({"busy", "idle"})
 """Classes whose connections live on; the others open one per request."""
+LATE: Final = frozenset({"slow"})
+"""Classes whose first answer comes only after seconds: what is under way is seen by the class's record alone."""
 MAX_SECONDS: Final = 4 * 3600.0
 MAX_RATE: Final = 2_000.0
 """Requests per second of all classes together."""
@@ -55,7 +57,9 @@ class ClassPlan:
         rate: requests per second.
         path: target.
         method: for example "POST" (the default of class "post", of the others the plan's).
-        body: request body; ``{id}`` becomes the request's id.
+        body: request body; ``{id}`` becomes the request's id. A class with a path of its own never gets the plan's.
+        headers: instead of the plan's, where there is any.
+        expected_status: statuses that are fine.
         timeout_s: bound of one attempt in seconds.
         gap_s: kept connections only: seconds between two requests on one connection.
         in_flight: requests at once; beyond it a sample is recorded as unsent. 0: 1.5 x rate x time-out + 32.
@@ -66,6 +70,8 @@ class ClassPlan:
     path: str = ""
     method: str = ""
     body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    expected_status: tuple[int, ...] = ()
     timeout_s: float = 0.0
     gap_s: float = 0.0
     in_flight: int = 0
@@ -123,9 +129,9 @@ class LoadPlan:
             method=method,
             path=spec.path or self.path,
             host=self.host_header,
-            headers=self.headers,
-            body=spec.body or self.body,
-            expected=frozenset(self.expected_status),
+            headers=spec.headers or self.headers,
+            body=spec.body or ("" if spec.path else self.body),
+            expected=frozenset(spec.expected_status or self.expected_status),
             identity=self.identity,
             timeout_s=self.timeout_of(name),
         )
@@ -167,7 +173,7 @@ class LoadPlan:
                 raise TypeError("not an object")
             data["entries"] = tuple(Entry(**entry) for entry in data["entries"])
             data["hosts"] = tuple(data["hosts"])
-            data["classes"] = {name: ClassPlan(**spec) for name, spec in data["classes"].items()}
+            data["classes"] = {name: _class_of(spec) for name, spec in data["classes"].items()}
             data["expected_status"] = tuple(data.get("expected_status", (200,)))
             data["identity"] = Identity(**data.get("identity", {}))
             return cls(**data)
@@ -191,6 +197,10 @@ class LoadPlan:
 
 
 _IDENTITY_KEYS: Final = tuple(f.name for f in fields(Identity) if f.init)
+
+
+def _class_of(data: Mapping[str, Any]) -> ClassPlan:
+    return ClassPlan(**{**data, "expected_status": tuple(data.get("expected_status", ()))})
 
 
 def _require(condition: object, what: str, mend: str) -> None:
@@ -219,15 +229,9 @@ def _check(plan: LoadPlan) -> None:
     _require(_text(plan.host_header, _HOST), f"Host header {plan.host_header!r}", "give a host name")
     _require(_text(plan.run_tag, _TAG), f"run tag {plan.run_tag!r}", "1 to 64 letters, digits, dots, dashes")
     _require(Path(plan.folder).is_absolute(), f"folder {plan.folder!r} is relative", "give an absolute path")
-    for name, value in plan.headers.items():
-        _require(_text(name, _TOKEN) and _text(value, _VALUE), f"header {name!r}: {value!r}", "see RFC 9110 5.5")
-        _require(name.lower() not in _OWN_HEADERS, f"header {name} is written by the client", "leave it out")
+    _check_headers(plan.headers)
     _require(plan.expected_status, "no expected status", "give at least one, such as 200")
-    _require(
-        all(isinstance(status, int) and 200 <= status < 600 for status in plan.expected_status),
-        f"expected statuses {plan.expected_status}",
-        "give numbers of 200 to 599",
-    )
+    _check_statuses(plan.expected_status)
     _require(_number(plan.timeout_s, 0, MAX_TIMEOUT), f"timeout {plan.timeout_s} s", f"at most {MAX_TIMEOUT:g}")
     _require(_number(plan.max_seconds, 0, MAX_SECONDS), f"max_seconds {plan.max_seconds}", f"at most {MAX_SECONDS:g}")
     _require(isinstance(plan.t0_ns, int) and plan.t0_ns >= 0, f"t0 {plan.t0_ns!r}", "CLOCK_MONOTONIC ns, or 0")
@@ -239,6 +243,20 @@ def _check(plan: LoadPlan) -> None:
     _require(total <= plan.max_rate, f"{total:g} requests/s in all", f"at most max_rate = {plan.max_rate:g}")
 
 
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        _require(_text(name, _TOKEN) and _text(value, _VALUE), f"header {name!r}: {value!r}", "see RFC 9110 5.5")
+        _require(name.lower() not in _OWN_HEADERS, f"header {name} is written by the client", "leave it out")
+
+
+def _check_statuses(statuses: tuple[int, ...]) -> None:
+    _require(
+        all(isinstance(status, int) and 200 <= status < 600 for status in statuses),
+        f"expected statuses {statuses}",
+        "give numbers of 200 to 599",
+    )
+
+
 def _check_class(plan: LoadPlan, name: str, spec: ClassPlan) -> None:
     _require(name in CLASSES, f"class {name!r} is unknown", f"known: {', '.join(CLASSES)}")
     _require(_number(spec.rate, 0, MAX_RATE), f"rate {spec.rate} of {name}", "give requests per second")
@@ -246,6 +264,8 @@ def _check_class(plan: LoadPlan, name: str, spec: ClassPlan) -> None:
     _require(_text(path, _TARGET), f"path {path!r} of {name}", "it starts with / and is percent-encoded")
     method = spec.method or plan.method
     _require(method in METHODS and method != "WEBSOCKET", f"method {method!r} of {name}", "in capitals, such as GET")
+    _check_headers(spec.headers)
+    _check_statuses(spec.expected_status)
     _require(spec.timeout_s == 0 or _number(spec.timeout_s, 0, MAX_TIMEOUT), f"timeout of {name}", "in seconds")
     _require(spec.gap_s == 0 or _number(spec.gap_s, 0, 3600), f"gap of {name}", "in seconds")
     _require(isinstance(spec.in_flight, int) and 0 <= spec.in_flight <= 100_000, f"in_flight of {name}", "a count")

@@ -61,6 +61,16 @@ def judged_mask(timeline: Timeline, name: str, samples: Samples) -> Mask:
     return lost
 
 
+def all_judged(timeline: Timeline) -> Mask:
+    """Which of `Timeline.samples` are losses that count at the timeline's level, over all classes."""
+    samples = timeline.samples
+    lost = lost_mask(samples)
+    if timeline.level == "user":
+        codes = [spec.code for spec in timeline.classes if spec.name in USER_CLASSES]
+        lost &= ~(np.isin(samples["cls"], codes) & ((samples["flags"] & FLAG_RETRIABLE) != 0))
+    return lost
+
+
 def losses(timeline: Timeline, name: str) -> Losses:
     """Counts one class."""
     samples = timeline.of_class(name)

@@ -1,13 +1,14 @@
-"""Numbers with their formulas: bounds of a rate, gaps, lag."""
+"""Numbers with their formulas: bounds of a rate, lag, error budget."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from harness.evidence.samples import OK, UNSENT, ClassSpec, Samples
+from harness.evidence.losses import losses
+from harness.evidence.samples import UNSENT, ClassSpec, Samples
 from harness.evidence.timeline import SECOND, Timeline
 
 LEAD_NS = 2 * SECOND
@@ -34,35 +35,6 @@ def loss_rate_upper(lost: int, total: int, confidence: float = 0.95) -> float:
     from scipy.special import betaincinv
 
     return float(betaincinv(lost + 1, total - lost, confidence))
-
-
-def longest_gap(samples: Samples, rate: float) -> float | None:
-    """The largest difference of consecutive ends of ok samples less 1/rate, in ns and never below 0.
-
-    None for fewer than two ok samples: a gap has two ends.
-    """
-    ends = np.sort(samples["end"][samples["outcome"] == OK])
-    if len(ends) < 2:
-        return None
-    return max(0.0, float(np.diff(ends).max()) - (1e9 / rate if rate > 0 else 0.0))
-
-
-def longest_gap_by(samples: Samples, rate: float, column: str) -> Mapping[int, float]:
-    """The longest gap for each value of a column ("conn", "entry"), in ns; groups of one ok sample are left out.
-
-    `rate` is the class's; a group that holds the share p of its samples has the rate p x rate.
-    """
-    gaps: dict[int, float] = {}
-    order = np.argsort(samples[column], kind="stable")
-    keys = samples[column][order]
-    cuts = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)]
-    for start, stop in pairwise(cuts):
-        if stop - start < 2:
-            continue
-        gap = longest_gap(samples[order[start:stop]], rate * (stop - start) / len(keys))
-        if gap is not None:
-            gaps[int(keys[start])] = gap
-    return gaps
 
 
 def lag_p99(samples: Samples) -> float | None:
@@ -116,3 +88,22 @@ def burn(lost: int, total: int, slo: float) -> float | None:
     if not 0 <= slo < 1:
         raise ValueError(f"an SLO is in [0, 1), not {slo}")
     return lost / total / (1 - slo) if total else None
+
+
+def budget(timeline: Timeline) -> dict[str, Any] | None:
+    """What the run spent of its error budget; None where no objective was given (`run.started` has it).
+
+    Counted is what counts at the run's level; what it lets pass is told as "retriable".
+    """
+    target = timeline.started.get("slo")
+    if target is None:
+        return None
+    counts = [losses(timeline, spec.name) for spec in timeline.classes]
+    lost, issued = sum(one.judged for one in counts), sum(one.issued for one in counts)
+    return {
+        "target": target,
+        "burn": burn(lost, issued, float(target)),
+        "lost": lost,
+        "issued": issued,
+        "retriable": sum(one.allowed for one in counts),
+    }

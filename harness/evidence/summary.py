@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.evidence.gaps import gaps
 from harness.evidence.ledger import ledger
-from harness.evidence.losses import losses, lost_mask
+from harness.evidence.losses import all_judged, losses
 from harness.evidence.milestones import milestones, worst
 from harness.evidence.outages import Outage, outages
 from harness.evidence.reconcile import Reconciled, reconcile
-from harness.evidence.statistics import loss_rate_upper, worst_lag
+from harness.evidence.statistics import budget, loss_rate_upper, worst_lag
 from harness.evidence.timeline import Event, Move, Timeline
 
 
@@ -49,7 +50,7 @@ def scenario_record(
         verdict: the overall verdict, from `harness.checks.verdict.overall`.
         seconds: by default the span of the events.
         attempts: earlier and present attempts, as the runner keeps them.
-        skipped: what was not done, by name.
+        skipped: what was not done, by name; classes that the application can't serve are added.
         unproven: what nothing could prove, by name; "arrivals" is added, with the reason, where they don't reconcile.
         sockets: numbers of WebSockets.
         diagnosis: what explains the findings.
@@ -76,16 +77,18 @@ def scenario_record(
         "level": timeline.level,
         "seed": started.get("seed", 0),
         "attempts": list(attempts),
-        "skipped": list(skipped),
+        "skipped": [*skipped, *_skipped(timeline)],
         "unproven": not_proven,
         "samples": {**totals, "by_class": by_class},
         "arrivals": reconciled.to_dict() if reconciled is not None else {},
         "lag_p99_ms": None if lag is None else lag[1] / 1e6,
+        "slo": budget(timeline),
         "loss_rate_upper_95": loss_rate_upper(lost, totals["issued"]),
         "cutovers": len(flips),
         "cutover_loss_upper_95": loss_rate_upper(bad, len(flips)),
         "cutover": _moves(timeline, "cutover"),
         "rollback": _moves(timeline, "rollback"),
+        **gaps(timeline),
         "outages": [_outage(timeline, outage) for outage in outages(timeline)],
         "faults": faults(timeline),
         "sockets": dict(sockets or {}),
@@ -122,17 +125,25 @@ def _samples(timeline: Timeline) -> tuple[dict[str, int], dict[str, dict[str, An
             "ok": entry.ok,
             "failed": entry.failed,
             "unknown": entry.unknown,
+            "retriable": counts["retriable"],
+            "loss_rate_upper_95": loss_rate_upper(entry.failed + entry.unknown, counts["issued"] - entry.open),
             "rate": spec.rate,
             "resolution_ms": spec.resolution_ns / 1e6 if spec.rate > 0 else None,
         }
     return totals, by_class
 
 
+def _skipped(timeline: Timeline) -> list[str]:
+    """The classes that didn't run, each with its reason."""
+    events = timeline.named("class.skipped")
+    return list(dict.fromkeys(f"{event.fields.get('cls')}: {event.fields.get('reason')}" for event in events))
+
+
 def _lost_something(timeline: Timeline, move: Move) -> bool:
-    """Whether any request that was under way at the move or sent after it, before the next one, was lost."""
+    """Whether any request under way at the move or sent after it, before the next one, was lost as its level counts."""
     samples = timeline.samples
     sent = np.where(samples["sent"] > 0, samples["sent"], samples["intended"])
-    return bool(np.any(lost_mask(samples) & (samples["end"] >= (move.sent_ns or 0)) & (sent < move.end_ns)))
+    return bool(np.any(all_judged(timeline) & (samples["end"] >= (move.sent_ns or 0)) & (sent < move.end_ns)))
 
 
 def _moves(timeline: Timeline, name: str) -> dict[str, object]:

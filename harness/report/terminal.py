@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence.losses import all_judged, lost_mask
+
 if TYPE_CHECKING:
     from harness.evidence.timeline import Timeline
 
@@ -37,7 +39,8 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
 def events_around_first_loss(timeline: Timeline) -> list[str]:
     """Events within 2 s of the first lost sample, with their offset from it in ms; empty if nothing was lost."""
     table = timeline.samples
-    lost = table[(table["outcome"] == 1) | (table["outcome"] == 2)]
+    counted = all_judged(timeline)
+    lost = table[counted if counted.any() else lost_mask(table)]
     if not len(lost):
         return []
     first = int(lost["intended"].min())
@@ -54,6 +57,11 @@ def scenario_line(record: Mapping[str, Any]) -> str:
     samples = record["samples"]
     lost = samples["failed"] + samples["unknown"]
     text = f"{record['verdict']:<12} {record['id'].rsplit('/', 1)[-1]}  {lost} lost of {samples['issued']}"
+    if samples["retriable"]:
+        text += f" ({samples['retriable']} retriable, level {record['level']})"
+    slo = record.get("slo")
+    if slo and slo["burn"] is not None:
+        text += f", burns {slo['burn']:.2f} of its error budget ({100 * slo['target']:.6g} %)"
     first = (record.get("cutover") or {}).get("first_new_ms")
     if first is not None:
         text += f", first new answer {first:.0f} ms after the switch"
@@ -83,6 +91,7 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
     for error in document["harness_errors"]:
         reporter.write_line(f"harness      {error}", red=True)
     good = sum(1 for record in document["scenarios"] if record["verdict"] == "pass")
+    skipped = sorted({name for record in document["scenarios"] for name in record.get("skipped", [])})
     unproven = sorted({name for record in document["scenarios"] for name in record.get("unproven", [])})
     verdict = document["verdict"]
     total = len(document["scenarios"])
@@ -93,6 +102,8 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
         reporter.write_line(f"evidence: {cutovers} cutovers and rollbacks; {folder}")
     else:
         reporter.write_line(f"evidence: {folder}")
+    for name in skipped:
+        reporter.write_line(f"skipped: {name}")
     if unproven:
         reporter.write_line(f"unproven: {', '.join(unproven)}")
     skipped = [f"{one['id'].rsplit('/', 1)[-1]} ({one['reason']})" for one in document["skipped"]]

@@ -1,0 +1,116 @@
+"""Judge stored runs again, by the limits that they were recorded with or by others. No cluster, no clock."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.checks.finding import Finding, Verdict, worst
+from harness.checks.promise import Promise, promises_of
+from harness.checks.registry import checks, judge
+from harness.checks.verdict import overall
+from harness.errors import ConfigurationError
+from harness.evidence.store import read
+from harness.evidence.timeline import Event, Timeline
+from harness.limits import Limit
+from harness.report.terminal import finding_line
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is to be judged otherwise than it was recorded.
+
+    Attributes:
+        level: "user" or "strict"; "" as recorded.
+        slo: objective as a share; None as recorded.
+        limits: single parameters of checks.
+        promises: instead of all that were declared; none of them: as declared.
+
+    """
+
+    level: str = ""
+    slo: float | None = None
+    limits: Sequence[Limit] = ()
+    promises: Sequence[Promise] = ()
+
+
+def recheck(folder: Path, limits: Limits) -> tuple[Verdict, list[str]]:
+    """The verdict of the scenarios below ``folder``, judged now from what is on disk, and each finding on a line.
+
+    Raises:
+        ConfigurationError: nothing is stored there, or a limit that bears on no scenario there.
+        LoadError: a record that can't be read.
+
+    """
+    records = sorted(path.parent for path in folder.rglob("events.jsonl"))
+    if not records:
+        raise ConfigurationError(f"no stored scenario in {folder}", "give a folder below artifacts/")
+    found: dict[Path, tuple[Finding, ...]] = {}
+    bearing: set[Limit] = set()
+    ran: set[str] = set()
+    for record in records:
+        timeline = read(record)
+        ran |= {spec.name for spec in timeline.classes}
+        found[record] = judged(timeline, limits)
+        bearing |= {one for one in limits.limits if _bears(one, limits.promises or promises_of(timeline))}
+    _refuse_idle(limits.limits, bearing, ran)
+    verdicts: dict[str, Verdict] = {}
+    said: list[str] = []
+    for record, findings in found.items():
+        verdict = overall(findings)
+        verdicts[re.sub(r"\.attempt\d+$", "", str(record))] = verdict  # a repetition, sorted behind, is what counts
+        said.append(f"{verdict:<12} {record.name}")
+        said += [f"  {finding_line(finding.to_dict())}" for finding in findings]
+    whole = worst(list(verdicts.values()))
+    return whole, [*said, f"verdict: {whole}"]
+
+
+def judged(timeline: Timeline, limits: Limits) -> tuple[Finding, ...]:
+    """One record's findings by these limits; by none given, those of its own run."""
+    changed = _started(timeline, limits)
+    declared = tuple(limits.promises) or promises_of(timeline)
+    standing: dict[str, dict[str, object]] = {}
+    for one in limits.limits:
+        declared = tuple(_with(promise, one) for promise in declared)
+        standing.setdefault(one.check, {})[one.param] = one.value
+    return judge(changed, declared, standing)
+
+
+def _started(timeline: Timeline, limits: Limits) -> Timeline:
+    """The record as if its run had been started at that level, with that objective."""
+    fields: dict[str, object] = {"level": limits.level} if limits.level else {}
+    if limits.slo is not None:
+        fields["slo"] = limits.slo
+    if not fields:
+        return timeline
+    first = timeline.first("run.started") or Event(0, "run.started")
+    others = tuple(event for event in timeline.events if event is not first)
+    return replace(timeline, events=(Event(first.t, first.name, {**first.fields, **fields}), *others))
+
+
+def _with(promise: Promise, limit: Limit) -> Promise:
+    """A promise with one of its limits changed; a negative twin holds its promise's limits."""
+    if limit.check not in (promise.check, promise.params.get("of")):
+        return promise
+    return Promise(promise.check, {**promise.params, limit.param: limit.value})
+
+
+def _bears(limit: Limit, declared: Iterable[Promise]) -> bool:
+    names = {promise.check for promise in declared} | {promise.params.get("of") for promise in declared}
+    return limit.check in names or checks()[limit.check].standing
+
+
+def _refuse_idle(limits: Iterable[Limit], bearing: set[Limit], ran: set[str]) -> None:
+    """A limit without effect would be a check that isn't made, in silence."""
+    for one in limits:
+        if one not in bearing:
+            raise ConfigurationError(f"no scenario here promises {one.check}", "judge it too with --promise")
+        names = one.value if one.param == "classes" else (one.value,) if one.param in ("cls",) else ()
+        for name in names or ():
+            if name not in ran:
+                near = difflib.get_close_matches(str(name), sorted(ran), n=1, cutoff=0.4)
+                mend = f"did you mean {near[0]}?" if near else f"there ran {', '.join(sorted(ran)) or 'none'}"
+                raise ConfigurationError(f"no class called {name} ran here", mend)

@@ -1,0 +1,64 @@
+"""From a configuration to a load: which classes run, with which requests, and what is said of those that don't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.config import load
+from harness.errors import ConfigurationError
+from harness.loading import classes_of, left_out, plan_of
+from tests.fake_kube import config_in
+
+ROOT = Path(__file__).resolve().parents[1]
+ENTRIES = [("127.0.0.1", 30000 + number, f"node{number}") for number in range(3)]
+
+
+def planned(file: Path, folder: Path, path: str = "service") -> Any:
+    scenario: Any = SimpleNamespace(run_tag="tag", folder=folder)
+    return plan_of(load(file), ENTRIES, path, scenario)
+
+
+def test_the_demo_runs_every_class_with_its_own_request(tmp_path: Path) -> None:
+    plan = planned(ROOT / "bluegreen.toml", tmp_path)
+    rates = {name: spec.rate for name, spec in plan.classes.items()}
+    assert rates == {"fresh": 200, "busy": 50, "idle": 2, "slow": 4, "post": 10}
+    assert left_out(load(ROOT / "bluegreen.toml")) == {}
+    slow, post = plan.request("slow"), plan.request("post")
+    # Long enough for 5 under way near a flip at 4/s, and answered well within its time.
+    assert slow.path.endswith("ms=3000") and slow.timeout_s >= 2 * 3
+    assert (post.method, post.path, post.expected) == ("POST", "/orders", frozenset({201}))
+    assert post.encode("r-post-7").endswith(b'{"id": "r-post-7"}')
+    assert plan.request("fresh").expected == frozenset({200})
+    assert plan.connections_of("idle") == 10  # 2/s, and 5 s between two requests on one of them
+    assert plan.connections_of("busy") == 3
+    assert sum(rates.values()) <= plan.max_rate
+
+
+def test_what_an_application_can_not_serve_is_left_out_by_name(tmp_path: Path) -> None:
+    file = ROOT / "manifests" / "nginx" / "bluegreen.toml"
+    assert list(planned(file, tmp_path, "ingress").classes) == ["fresh", "busy", "idle"]
+    assert left_out(load(file)) == {"slow": f"no [request.slow] in {file}", "post": f"no [request.post] in {file}"}
+
+
+def test_rates_gap_and_time_outs_are_the_configurations(tmp_path: Path) -> None:
+    config_in(tmp_path)
+    text = (tmp_path / "bluegreen.toml").read_text()
+    text += '[request]\ntimeout_seconds = 3\n[request.slow]\npath = "/s"\ntimeout_seconds = 20\n'
+    text += "[load]\nslow = 1\nidle = 1\nidle_gap_seconds = 65\n"
+    plan = planned(config_in(tmp_path, text).file, tmp_path)
+    assert (plan.timeout_of("fresh"), plan.timeout_of("slow")) == (3, 20)
+    assert plan.connections_of("idle") == 65
+    assert classes_of(load(tmp_path))["slow"].rate == 1
+
+
+def test_the_ingress_path_needs_its_table(tmp_path: Path) -> None:
+    config_in(tmp_path)
+    text = (
+        (tmp_path / "bluegreen.toml").read_text().replace('[ingress]\nname = "shop"\nhost = "shop.example.com"\n', "")
+    )
+    with pytest.raises(ConfigurationError, match=r"no \[ingress\]"):
+        planned(config_in(tmp_path, text).file, tmp_path, "ingress")
