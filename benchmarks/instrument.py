@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from benchmarks import judging, modes, ours, outages, provide, speed, table
 from benchmarks.running import Broken, window
-from benchmarks.tools import OTHERS, Locust, OurClient, Tool
+from benchmarks.tools import OTHERS, Locust, OurClient, OurClientInTasks, Tool
 from harness.client.selftest import in_subprocess
 from harness.cluster.store import Store, cache_root
 from harness.errors import SetupError
@@ -92,6 +92,9 @@ def _ours(store: Store, broken: list[str]) -> Entry:
             if name == "stopped" and p99 is not None:
                 entry[f"p99_error{key}"] = _error(p99)
     entry["requests_per_cpu_second"] = _or(broken, "cpu", lambda: round(speed.per_cpu_second(client, store)))
+    tasks = OurClientInTasks("", client.version)
+    key = "requests_per_cpu_second_in_locust_tasks"
+    entry[key] = _or(broken, "cpu in tasks", lambda: round(speed.per_cpu_second(tasks, store)))
     entry["requests_per_cpu_second_open"] = _or(broken, "cpu open", lambda: round(speed.our_open_cost(store)))
     entry["ladder"] = _or(broken, "ladder", lambda: speed.ladder_of_ours(store))
     entry["open_rate"] = speed.highest(entry["ladder"] or [])

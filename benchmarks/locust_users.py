@@ -1,6 +1,6 @@
-"""Locustfile of the benchmark: the same user three times, with Locust's own two clients and with the harness'.
+"""Locustfile of the benchmark: the same user with Locust's own two clients and with the harness'.
 
-Only the client differs: each task is one request on a kept connection, told by Locust's request event, and the loop
+Only the client differs (Bare aside): each task is one request on a kept connection, told by Locust's request event, and the loop
 around it is Locust's. Settings come from the environment: BENCH_KIND, BENCH_URLS, BENCH_COUNT (requests per user, 0: no
 bound), BENCH_RATE (requests a second per user, 0: at once), BENCH_TIMEOUT (seconds), BENCH_LOG (file, or empty).
 """
@@ -99,8 +99,7 @@ class Ours(_Counted, User):  # type: ignore[misc]
         identity = Identity(revision_header="X-Toy-Version", pod_header="X-Toy-Pod")
         self.request = Request(path=target.path or "/", host="toy.test", identity=identity, timeout_s=TIMEOUT)
 
-    @task  # type: ignore[untyped-decorator]
-    def one(self) -> None:
+    def ask(self) -> None:
         """One request."""
         k = next(_turn)
         due = time.monotonic_ns()
@@ -115,10 +114,28 @@ class Ours(_Counted, User):  # type: ignore[misc]
             exception=lost,
             context={},
         )
+
+    @task  # type: ignore[untyped-decorator]
+    def one(self) -> None:
+        """One request per task, as Locust's own users have it."""
+        self.ask()
         self.counted()
 
 
-if KIND == "ours":
+class Bare(Ours):
+    """The same without Locust's task loop: loadtests/steady.py runs a whole class within one task, too."""
+
+    abstract = KIND != "bare"
+
+    @task  # type: ignore[untyped-decorator]
+    def one(self) -> None:
+        """All requests in one task."""
+        while self.environment.runner.state in ("spawning", "running"):
+            self.ask()
+        raise StopUser
+
+
+if KIND in ("ours", "bare"):
     _recorder = Recorder(Path(os.environ["BENCH_FOLDER"]))
     _recorder.define_class(0, "busy", 0.0, time.monotonic_ns(), TIMEOUT)
 

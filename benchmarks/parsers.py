@@ -69,8 +69,8 @@ def _find(pattern: str, text: str) -> str:
     return found[1]
 
 
-def _log(rows: Iterable[tuple[float, float, bool, int]], *, complete: bool = True, unit: float = 1.0) -> Log:
-    """Rows of (sent, end, ok, entry), times in `unit` ns."""
+def _log(rows: Iterable[tuple[float, float, bool, int]], *, complete: bool = True, unit: int = 1) -> Log:
+    """Rows of (sent, end, ok, entry), times in `unit` ns: whole numbers stay exact, as ns of the epoch must."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     return Log(
         sent=np.array([round(value * unit) for value in columns[0]], np.int64),
@@ -107,7 +107,7 @@ def hey_csv(text: str) -> Told:
             for r in rows
         ),
         complete=False,
-        unit=1e9,
+        unit=1_000_000_000,
     )
     return Told(len(rows), int(np.count_nonzero(~log.ok)), percentile_ms(log), log)
 
@@ -148,7 +148,8 @@ def h2load_log(text: str) -> Log:
     """Its ``--log-file``: start in microseconds of the epoch, status (-1: failed), duration in microseconds."""
     rows = [line.split("\t") for line in text.splitlines() if line.count("\t") >= 2]
     return _log(
-        ((int(start), int(start) + int(took), status.startswith("2"), 0) for start, status, took, *_ in rows), unit=1e3
+        ((int(start), int(start) + int(took), status.startswith("2"), 0) for start, status, took, *_ in rows),
+        unit=1_000,
     )
 
 
@@ -164,8 +165,8 @@ def vegeta_csv(text: str, rate: float, targets: Sequence[str] = ()) -> Told:
     log = _log(
         (int(r[0]), int(r[0]) + int(r[2]), r[1].startswith("2") and not r[5], entries.get(r[10], 0)) for r in rows
     )
-    schedule = np.array([int(row[8]) for row in rows], np.float64) * (1e9 / rate if rate else 0.0)
-    late = log.sent - schedule.astype(np.int64)
+    schedule = np.array([round(int(row[8]) * 1e9 / rate) if rate else 0 for row in rows], np.int64)
+    late = log.sent - schedule
     log = Log(log.sent, log.end, log.ok, log.entry, late - late.min() if rate else np.zeros(0, np.int64))
     return Told(len(rows), int(np.count_nonzero(~log.ok)), percentile_ms(log), log)
 
@@ -188,7 +189,9 @@ def oha_database(path: Path) -> Log:
         rows = connection.execute('SELECT start, "end", status FROM oha').fetchall()
     finally:
         connection.close()
-    return _log(((start, end, 200 <= status < 300, 0) for start, end, status in rows), complete=False, unit=1e9)
+    return _log(
+        ((start, end, 200 <= status < 300, 0) for start, end, status in rows), complete=False, unit=1_000_000_000
+    )
 
 
 def locust(text: str) -> Told:

@@ -164,6 +164,17 @@ def _notes(numbers: Entry) -> str:
     return "\n".join(lines)
 
 
+def _costs(numbers: Entry) -> str:
+    own = numbers["tools"][NAME]
+    tasks, whole = own["requests_per_cpu_second_in_locust_tasks"], own["requests_per_cpu_second_open"]
+    others = {name: numbers["tools"][name]["requests_per_cpu_second"] for name in RATIOS}
+    ratios = [f"{tasks / other:.1f} x {name}" for name, other in others.items() if tasks and other]
+    return (
+        f"{NAME} with Locust's task loop around each request: {_number(tasks, ',d')} requests per CPU-second "
+        f"({', '.join(ratios)}); the whole open-model load at 2,000/s, pacer included: {_number(whole, ',d')}."
+    )
+
+
 def _anchors(numbers: Entry) -> str:
     found = all_right(numbers)
     if found:
@@ -179,6 +190,8 @@ def markdown(numbers: Entry) -> str:
         parts += [f"### {title}", grid]
         if title == "Injected -> reported":
             parts.append(_anchors(numbers))
+        if title == "Time and cost":
+            parts.append(_costs(numbers))
         if title == "The judge" and judge:
             nightly = judge["nightly"]
             parts.append(
@@ -213,4 +226,4 @@ def printed(numbers: Entry) -> str:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         parts.append("\n".join([title, *(f"  {line}" for line in lines)]).replace("**", ""))
-    return "\n\n".join([*parts, _anchors(numbers), _notes(numbers)])
+    return "\n\n".join([*parts, _costs(numbers), _anchors(numbers), _notes(numbers)])

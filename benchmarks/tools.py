@@ -264,10 +264,16 @@ class LocustFast(Locust):
 
 
 class OurClient(Locust):
-    """The harness' client in the same loop as Locust's two: for the requests per CPU-second only."""
+    """The harness' client in a closed loop, recorded and told to Locust: for the requests per CPU-second only."""
 
     name = "this"
     targets = 1
+    kind = "bare"
+
+
+class OurClientInTasks(OurClient):
+    """The same with Locust's task loop around each request, as Locust's two have it: only the client differs."""
+
     kind = "ours"
 
 
