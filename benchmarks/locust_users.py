@@ -1,8 +1,9 @@
 """Locustfile of the benchmark: the same user with Locust's own two clients and with the harness'.
 
-Only the client differs (Bare aside): each task is one request on a kept connection, told by Locust's request event, and the loop
-around it is Locust's. Settings come from the environment: BENCH_KIND, BENCH_URLS, BENCH_COUNT (requests per user, 0: no
-bound), BENCH_RATE (requests a second per user, 0: at once), BENCH_TIMEOUT (seconds), BENCH_LOG (file, or empty).
+Only the client differs (Bare aside): each task is one request on a kept connection, told by Locust's request event, and
+the loop around it is Locust's. Settings come from the environment: BENCH_KIND, BENCH_URLS, BENCH_COUNT (requests per
+user, 0: no bound), BENCH_RATE (requests a second per user, 0: at once), BENCH_TIMEOUT (seconds), BENCH_USERS, BENCH_LOG
+(file, or empty), BENCH_FOLDER (for the harness' record).
 """
 
 from __future__ import annotations

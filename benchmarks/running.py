@@ -34,7 +34,6 @@ class Done:
         code: exit code, negative for a signal.
         cpu_s: user and system time of it and of the children that it waited for, in seconds.
         seconds: wall time.
-        peak_mib: largest resident memory.
 
     """
 
@@ -43,7 +42,6 @@ class Done:
     code: int
     cpu_s: float
     seconds: float
-    peak_mib: float
 
 
 def execute(
@@ -94,7 +92,7 @@ def execute(
         out.seek(0)
         error.seek(0)
         cpu = usage.ru_utime + usage.ru_stime
-        return Done(out.read(), error.read(), code, cpu, seconds, usage.ru_maxrss / 1024)
+        return Done(out.read(), error.read(), code, cpu, seconds)
 
 
 @contextlib.contextmanager

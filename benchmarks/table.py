@@ -32,26 +32,26 @@ def limits(numbers: Entry) -> list[Entry]:
     """Every number that has a limit: what was measured, the limit, whether it is met."""
     found: list[Entry] = []
 
-    def at_most(what: str, value: float | None, limit: float, unit: str = "", *, least: bool = False) -> None:
-        met = value is not None and (value >= limit if least else value <= limit)
-        sign = ">=" if least else "<="
+    def at_most(what: str, value: float | None, limit: float, unit: str = "", *, floor: bool = False) -> None:
+        met = value is not None and (value >= limit if floor else value <= limit)
+        sign = ">=" if floor else "<="
         found.append({"what": what, "measured": value, "limit": f"{sign} {limit:g} {unit}".strip(), "met": met})
 
     own = numbers["tools"][NAME]
     for key in ("modes", "modes_fresh"):
         rows = own[key] or {}
         right = sum(modes.exact(row) for row in rows.values())
-        at_most(f"{key}: rows with reported = injected, arrivals = issued", right, max(1, len(MODES)), least=True)
+        at_most(f"{key}: rows with reported = injected, arrivals = issued", right, max(1, len(MODES)), floor=True)
     for key in ("outages", "outages_fresh"):
         for name, cell in (own[key] or {}).items():
             if cell and "limit_ms" in cell:
                 at_most(f"{key}.{name}: width of the bracket", cell["width_ms"], cell["limit_ms"], "ms")
             if cell:
-                at_most(f"{key}.{name}: bracket contains the truth", int(cell["contains"]), 1, least=True)
+                at_most(f"{key}.{name}: bracket contains the truth", int(cell["contains"]), 1, floor=True)
     for name, limit in RATIOS.items():
         mine, other = own["requests_per_cpu_second"], numbers["tools"][name]["requests_per_cpu_second"]
         ratio = round(mine / other, 2) if mine and other else None
-        at_most(f"requests per CPU-second / {name}", ratio, limit, least=True)
+        at_most(f"requests per CPU-second / {name}", ratio, limit, floor=True)
     for key, limit in JUDGE.items():
         at_most(f"judge: {key}", (numbers["judge"] or {}).get(key), limit)
     at_most("self-test: seconds", (numbers["self_test"] or {}).get("seconds"), SELF_TEST_S, "s")
@@ -179,7 +179,14 @@ def _anchors(numbers: Entry) -> str:
     found = all_right(numbers)
     if found:
         return f"New anchor: {', '.join(found)} got every mode right, too."
-    return "No other tool got every mode right."
+    wrong = {
+        name: [mode for mode in entry["modes"] if not _right(entry, mode)]
+        for name, entry in _rows(numbers)
+        if name != NAME and entry["modes"]
+    }
+    least = min((len(missed) for missed in wrong.values()), default=0)
+    nearest = [f"{name} (all but {', '.join(missed)})" for name, missed in wrong.items() if len(missed) == least]
+    return f"No other tool got every mode right; nearest: {', '.join(nearest)}."
 
 
 def markdown(numbers: Entry) -> str:
@@ -195,7 +202,8 @@ def markdown(numbers: Entry) -> str:
         if title == "The judge" and judge:
             nightly = judge["nightly"]
             parts.append(
-                f"Growth: samples^{judge['slope']}. {nightly['moves']} moves in {nightly['samples']:,} samples: "
+                f"Growth: samples^{judge['slope']} over all sizes, samples^{judge['slope_last_decade']} over the last "
+                f"decade. {nightly['moves']} moves in {nightly['samples']:,} samples: "
                 f"{nightly['seconds']:.3g} s. Self-test: {test.get('seconds')} s, {test.get('injected')} injected, "
                 f"{test.get('reported')} reported."
             )

@@ -173,9 +173,10 @@ class Wrk(Tool):
 
 
 class H2load(Tool):
-    """HTTP/1.1; it doesn't open a lost connection again. The p99 is that of its log: its summary has none."""
+    """HTTP/1.1; the p99 is that of its log, since its summary has none."""
 
     name = "h2load"
+    blind = _same("it opens no lost connection again; bound by time it then reports no failure at all", "refused")
 
     def _words(self, work: Work) -> list[str | Path]:
         words = [self.program, "--h1", "-c", str(CONNECTIONS), "-N", f"{work.timeout_s:g}s"]

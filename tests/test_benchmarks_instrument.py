@@ -105,7 +105,7 @@ def test_the_server_refuses_and_comes_back_at_the_same_port() -> None:
 def test_a_ladder_ends_at_the_first_rate_that_is_missed_twice() -> None:
     seen: list[int] = []
 
-    def one(rate: int) -> tuple[Any, bool]:
+    def one(rate: int, _: Any) -> tuple[Any, bool]:
         seen.append(rate)
         late = 5 * MS if rate == 3000 or (rate == 1000 and seen.count(1000) == 1) else MS
         return np.full(round(rate * speed.RUNG_S), late, np.int64), True
@@ -118,7 +118,7 @@ def test_a_ladder_ends_at_the_first_rate_that_is_missed_twice() -> None:
 def test_a_command_tells_its_processor_time_and_is_bounded() -> None:
     done = running.execute(["sh", "-c", "echo out; echo error >&2; exit 3"], timeout=10)
     assert (done.out, done.error, done.code) == ("out\n", "error\n", 3)
-    assert 0 <= done.cpu_s < 5 and done.peak_mib > 0
+    assert 0 <= done.cpu_s < 5
     with pytest.raises(running.Broken, match="was killed"):
         running.execute(["sleep", "60"], timeout=0.2)
     with pytest.raises(running.Broken, match="can't be run"):
@@ -165,6 +165,7 @@ def numbers() -> dict[str, Any]:
             "seconds": 1.0,
             "peak_mib": 200.0,
             "slope": 1.0,
+            "slope_last_decade": 1.2,
             "sizes": {"1000000": {"seconds": 1.0, "peak_mib": 200.0}},
             "nightly": {"samples": 10, "moves": 60, "seconds": 1.0},
         },
@@ -193,7 +194,7 @@ def test_a_lie_of_our_own_is_named() -> None:
 def test_another_tool_that_is_right_becomes_an_anchor() -> None:
     made = numbers()
     assert table.all_right(made) == []
-    assert "No other tool got every mode right" in table.printed(made)
+    assert "No other tool got every mode right; nearest: locust-httpuser (all but fin)" in table.printed(made)
     made["tools"]["wrk"]["modes"]["fin"] = GOOD
     assert table.all_right(made) == ["wrk"]
     assert "New anchor: wrk" in table.printed(made)
