@@ -56,6 +56,22 @@ def refuse_unjudgeable(items: Sequence[pytest.Item]) -> None:
             )
 
 
+def refuse_misconfigured(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Say once, before anything starts, what is wrong with a configuration, not once for each scenario.
+
+    Raises:
+        pytest.UsageError: with what and mend.
+
+    """
+    from harness.fixtures import configuration_of
+
+    for item in items:
+        try:
+            configuration_of(config, item)
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
 def later(items: Sequence[pytest.Item], tier: str, expression: str) -> list[pytest.Item]:
     """The scenarios that don't run now, because only another tier has them.
 

@@ -42,7 +42,7 @@ def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iter
 
     run = pytestconfig.stash[RUN]
     items = collecting.scenarios(request.session.items)
-    configs = {config.file: config for config in (_config(item.config, item) for item in items)}
+    configs = {config.file: config for config in (configuration_of(item.config, item) for item in items)}
     say = _say(pytestconfig)
     options = options_of(pytestconfig, resource("images"), resource("manifests"))
     with session.cluster(options, applications_of(configs.values()), say) as running:
@@ -63,7 +63,7 @@ def instrument(cluster: Cluster, bluegreen_run: RunState) -> Instrument:
 @pytest.fixture
 def app(request: pytest.FixtureRequest) -> Config:
     """The configuration of the application under test."""
-    return _config(request.config, request.node)
+    return configuration_of(request.config, request.node)
 
 
 @pytest.fixture
@@ -212,7 +212,13 @@ def meddler(namespace: Namespace, release: Release, cluster: Cluster, app: Confi
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
 
 
-def _config(config: pytest.Config, item: pytest.Item) -> Config:
+def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
+    """The configuration that a scenario is about: its own marker's, the option's, or the one found upwards.
+
+    Raises:
+        ConfigurationError: there is none, or something in it is wrong.
+
+    """
     from harness.config import find, load
     from harness.resources import root
 

@@ -100,9 +100,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse what spoils a verdict, where a scenario was selected."""
-    if not collecting.scenarios(session.items):
+    selected = collecting.scenarios(session.items)
+    if not selected:
         return
     options.refuse(session.config)
+    if not session.config.option.collectonly:
+        collecting.refuse_misconfigured(session.config, selected)
     if hasattr(session.config, "workerinput"):  # of pytest-xdist: its controller collects nothing, and hears by reports
         report = pytest.CollectReport("", "failed", options.PARALLEL, [])
         setattr(report, REFUSED, os.getpid())

@@ -22,7 +22,7 @@ def cutover(network: Network, folder: Path, engine: str, registry: str, env: dic
     """The verdict of one cutover on both paths, everything pulled."""
     words = network.words(sys.executable, "-m", "pytest", "scenarios", "-k", "test_cutover_loses_nothing",
                           "--bg-engine", engine, "--bg-images", "pull", "--bg-registry-mirror", registry,
-                          "--kind-image", NODE, "--cluster-name", f"bluegreen-pull-{engine}",
+                          "--bg-rerun-inconclusive", "--kind-image", NODE, "--cluster-name", f"bluegreen-pull-{engine}",
                           "--bg-artifacts", str(folder / "artifacts"))  # fmt: skip
     done = subprocess.run(
         words, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, timeout=1500, check=False

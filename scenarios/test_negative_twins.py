@@ -12,6 +12,7 @@ from harness.words import (
     Meddler,
     Release,
     answered_within,
+    arrives_once,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -103,6 +104,18 @@ def test_a_promotion_by_hand_turns_never_served_red(release: Release, load: Load
     with pytest.raises(SmokeFailed):
         release.smoke()
     with load.steady(), meddler.selector_at_idle_side():
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.needs(REFUSED_BY_SMOKE)
+@pytest.mark.paths("ingress")
+@pytest.mark.promises(red(arrives_once()), red(nothing_lost()))
+def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load: Load, meddler: Meddler) -> None:
+    """The proxy hides failures by sending requests again; only the application's own record tells."""
+    release.deploy(REFUSED_BY_SMOKE)
+    with pytest.raises(SmokeFailed):
+        release.smoke()
+    with meddler.retrying_proxy(), load.steady(), meddler.selector_at_idle_side():
         release.watch(seconds=4, breached=nobody)
 
 

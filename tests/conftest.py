@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,14 @@ from harness.cluster.store import Store
 
 ORDINARY = Host(cgroup_v2=True, sys_resource=True, nofile=1048576, nproc=-1, root=False)
 RESTRICTED = Host(cgroup_v2=False, sys_resource=False, nofile=4096, nproc=15000, root=True)
+
+
+def closed_port() -> int:
+    """A port that refuses: bound and never listening, so that no other test's server gets it meanwhile."""
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    atexit.register(holder.close)
+    return int(holder.getsockname()[1])
 
 
 class Programs:

@@ -17,6 +17,7 @@ from harness.client.exchange import Answer, Request
 from harness.client.http import Connection
 from harness.client.identity import Identity
 from harness.evidence.samples import FAILED, FLAG_REPLACED, FLAG_RETRIABLE, FLAG_SERVER_CLOSE, OK, UNKNOWN, UNSENT
+from tests.conftest import closed_port
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Revision: v1\r\nX-Pod: p-1\r\n\r\nok"
 IDENTITY = Identity(revision_header="X-Revision", pod_header="X-Pod")
@@ -385,9 +386,7 @@ def test_a_kept_connection_has_the_whole_time_for_each_request() -> None:
 
 
 def test_a_closed_port_refuses() -> None:
-    with serving() as server:
-        port = server.port
-    got = Connection("127.0.0.1", port).attempt(request(), "1")
+    got = Connection("127.0.0.1", closed_port()).attempt(request(), "1")
     assert told(got) == (FAILED, "connect_refused")
     assert (got.nth, got.first_byte) == (0, 0)
     assert 0 < got.sent <= got.end

@@ -20,7 +20,7 @@ from harness.cluster.mirror import Mirror, parse
 from harness.cluster.session import _default_node_image
 from harness.cluster.store import Store
 from harness.errors import ConfigurationError, SetupError
-from tests.conftest import ORDINARY, RESTRICTED, Answering, Programs
+from tests.conftest import ORDINARY, RESTRICTED, Answering, Programs, closed_port
 
 # an engine that remembers its images; a registry has all of them but those called "missing"
 ENGINE = """
@@ -64,9 +64,7 @@ def test_a_registry_that_hangs_is_no_answer_within_the_bound(silent: int) -> Non
 
 
 def test_a_closed_port_is_no_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert not registry_answers(parse(f"127.0.0.1:{port}"), 5.0)
+    assert not registry_answers(parse(f"127.0.0.1:{closed_port()}"), 5.0)
 
 
 def test_one_of_several_is_enough_and_the_slow_ones_are_not_waited_for(

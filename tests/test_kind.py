@@ -21,7 +21,7 @@ from harness.cluster.kind import BlueGreenKind, name_of
 from harness.cluster.owned import healthy, listed, read_owner, sweep
 from harness.cluster.store import Store
 from harness.errors import SetupError, WaitTimeout
-from tests.conftest import ORDINARY, RESTRICTED, Answering, Programs
+from tests.conftest import ORDINARY, RESTRICTED, Answering, Programs, closed_port
 
 NAME = "bluegreen-test"
 KIND = """
@@ -80,11 +80,6 @@ class Machine:
 
 def kubeconfig(server: str) -> str:
     return json.dumps({"clusters": [{"cluster": {"server": server}}]}) + "\n"
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

@@ -628,11 +628,13 @@ def test_a_foreign_kubeconfig_is_refused(rehearse: Rehearsal) -> None:
     assert not (rehearse.pytester.path / "clusters.log").exists()
 
 
-def test_a_missing_configuration_is_exit_code_4(rehearse: Rehearsal) -> None:
-    result = rehearse(GOOD, "--bg-config=missing.toml")
+def test_a_wrong_configuration_is_said_once_before_anything_starts(rehearse: Rehearsal) -> None:
+    two = GOOD + GOOD.replace("test_", "test_other_")
+    result = rehearse(two, "--bg-config=missing.toml")
     assert result.ret == 4
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*missing.toml*"])
+    assert len([line for line in result.errlines if "missing.toml" in line]) == 1
+    assert "mend: " in result.stderr.str() and not (rehearse.pytester.path / "clusters.log").exists()
+    assert rehearse(two, "--bg-config=missing.toml", "--collect-only").ret == 0
 
 
 # -- files of other people --------------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ def enough(n: int, cls: str = "fresh") -> Promise:
     return Promise("enough", {"n": n, "cls": cls})
 
 
+def arrives_once() -> Promise:
+    """Each request arrived at most once, where the application keeps a record. Always judged as well."""
+    return Promise("arrivals")
+
+
 def steady_generator() -> Promise:
     """The load was sent when it was due (p99 of the lag within two lines of each schedule). Always judged as well."""
     return Promise("lag")

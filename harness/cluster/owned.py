@@ -96,14 +96,15 @@ def remove(engines: Sequence[Engine], silent: Mapping[str, str], store: Store, h
 
     """
     with store.lock(f"cluster-{home.name}", timeout=0):
-        owner = read_owner(home)
-        if owner is not None:
-            _require_engine(owner.get("engine"), engines, silent, home)
+        owner, seen = read_owner(home), False
         for engine in engines if owner is not None else ():
             containers = engine.containers(f"{LABEL}={home.name}")
             if containers:
                 engine("rm", "--force", "--volumes", *containers, what=f"remove cluster {home.name}", timeout=180)
                 store.say(f"cluster {home.name}: removed")
+                seen = True
+        if owner is not None and not seen:  # nowhere to be found: is that because whoever has it is silent?
+            _require_engine(owner.get("engine"), engines, silent, home)
         shutil.rmtree(home, ignore_errors=True)
 
 

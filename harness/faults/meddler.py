@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.cluster.shell import run
 from harness.config import Config
+from harness.errors import ConfigurationError
 from harness.journal import Journal
 from harness.waiting import until
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 CONFIRM_S = 5.0
 HEAL_S = 60.0
+RETRIES = {"projectcontour.io/retry-on": "5xx", "projectcontour.io/num-retries": "2"}
+"""Contour's annotations of an Ingress: https://projectcontour.io/docs/main/config/annotations/"""
 PROCESS = "kube-controller"
 """The controller manager's name as far as the kernel keeps it (15 characters)."""
 
@@ -63,6 +67,28 @@ class Meddler:
     def widened_selector(self) -> AbstractContextManager[None]:
         """Take the side out of the selector, so that both serve."""
         return self._selecting("selector-widened", None)
+
+    @contextlib.contextmanager
+    def retrying_proxy(self) -> Iterator[None]:
+        """Have the proxy send what was answered by a 5xx again; seen by the arrivals, once there are such answers.
+
+        Raises:
+            ConfigurationError: the application has no Ingress.
+
+        """
+        if self._config.ingress is None:
+            raise ConfigurationError(f"{self._config.file} has no [ingress]", "run this on an application that has")
+        self._annotate(self._config.ingress.name, *(f"{key}={value}" for key, value in RETRIES.items()))
+        try:
+            yield
+        finally:
+            self._annotate(self._config.ingress.name, *(f"{key}-" for key in RETRIES))
+
+    def _annotate(self, ingress: str, *annotations: str) -> None:
+        """By kubectl, as a person would."""
+        words: list[str | Path] = [self._cluster.kubectl, "--kubeconfig", self._cluster.kubeconfig]
+        words += ["--namespace", self._namespace, "annotate", "ingress", ingress, *annotations]
+        run(words, f"annotate Ingress {ingress}", timeout=30)
 
     @contextlib.contextmanager
     def idle_side_scaled_to_zero(self) -> Iterator[None]:
