@@ -44,6 +44,7 @@ MARKERS = (
     "paths(*names): the paths on which the scenario runs, of service and ingress (default: both)",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
+    "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
     "mutants: runs only with --bg-tier nightly; a broken release that must turn the gate red",
@@ -63,6 +64,7 @@ def pytest_load_initial_conftests(
     del early_config
     yield
     known = [name for group in (parser._anonymous, *parser._groups) for o in group.options for name in o.names()]
+    options.add_alias(parser, known)
     options.refuse_misspelt(args, known)
 
 

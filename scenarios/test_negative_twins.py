@@ -76,6 +76,7 @@ def test_scaling_the_old_side_down_turns_idle_side_warm_red(release: Release, lo
             release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.beyond("controller-manager-stalled")
 @pytest.mark.promises(red(cutover_happened()), red(only(NEW, after=CUTOVER, within=2.0)))
 def test_a_stalled_controller_turns_cutover_happened_red(release: Release, load: Load, meddler: Meddler) -> None:
     """The patch is acknowledged, but the endpoints never follow."""

@@ -47,7 +47,8 @@ def cluster(bluegreen_run, pytestconfig):
     with log.open("a") as lines:
         lines.write("made\\n")
     bluegreen_run.environment = {"kubernetes": "simulated"}
-    yield types.SimpleNamespace(nodes=[types.SimpleNamespace(name=name) for name in simulated.NODES])
+    nodes = [types.SimpleNamespace(name=name) for name in simulated.NODES]
+    yield types.SimpleNamespace(nodes=nodes, engine="simulated", lacks=lambda path: "")
     with log.open("a") as lines:
         lines.write("gone\\n")
 

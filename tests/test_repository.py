@@ -121,8 +121,8 @@ def test_nothing_below_imports_the_plugin(package: str) -> None:
 @pytest.mark.parametrize(
     ("package", "users"),
     [
-        ("kubernetes", {"harness/cluster/kube.py", "harness/cluster/api.py"}),
-        ("urllib3", {"harness/cluster/kube.py", "harness/cluster/api.py"}),
+        ("kubernetes", {"harness/cluster/kubeconfig.py"}),
+        ("urllib3", {"harness/cluster/api.py"}),
         ("pytest_kind", {"harness/cluster/kind.py"}),
         ("locust", {"loadtests/steady.py"}),
         ("gevent", {"loadtests/steady.py"}),
