@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +36,7 @@ def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iter
     from harness.setup import bring_up
 
     run = pytestconfig.stash[RUN]
-    items = collecting.scenarios(request.session.items)
-    configs = {config.file: config for config in (_config(item.config, item) for item in items)}
-    with bring_up(pytestconfig, configs.values(), _say(pytestconfig)) as running:
+    with bring_up(pytestconfig, configurations(request.session), say(pytestconfig)) as running:
         run.environment = running.environment
         yield running
 
@@ -190,16 +188,21 @@ def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, s
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
     """Why a scenario can't run on this cluster."""
     from harness.faults.reach import why_not
-    from harness.resources import root
+    from harness.setup import comes_with_the_harness
 
     if reason := cluster.lacks(path):
         yield reason
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason
-    file = _config(request.config, request.node).file
-    if cluster.engine is None and file.is_relative_to(root() / "manifests"):
+    if cluster.engine is None and comes_with_the_harness(_config(request.config, request.node)):
         yield "it tests an application of the harness' own, and the cluster was given for yours"
+
+
+def configurations(session: pytest.Session) -> Collection[Config]:
+    """Of all applications that the selected scenarios test."""
+    items = collecting.scenarios(session.items)
+    return {config.file: config for config in (_config(item.config, item) for item in items)}.values()
 
 
 def _config(config: pytest.Config, item: pytest.Item) -> Config:
@@ -215,12 +218,12 @@ def _config(config: pytest.Config, item: pytest.Item) -> Config:
     return load(root() / given if marker and not file.exists() else file)
 
 
-def _say(config: pytest.Config) -> Callable[[str], None]:
+def say(config: pytest.Config) -> Callable[[str], None]:
     """Progress lines reach the terminal at once, whatever pytest captures."""
     capture = config.pluginmanager.getplugin("capturemanager")
     writer = config.get_terminal_writer()
 
-    def say(text: str) -> None:
+    def one(text: str) -> None:
         if capture is None:
             writer.line(f"[bluegreen] {text}")
             return
@@ -228,4 +231,4 @@ def _say(config: pytest.Config) -> Callable[[str], None]:
             writer.line(f"[bluegreen] {text}")
             writer.flush()
 
-    return say
+    return one

@@ -113,14 +113,29 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Where scenarios run, junit.xml goes beside their verdict, and the run ends in time and tidily."""
     if not collecting.scenarios(session.items) or session.config.option.collectonly:
-        return
+        return None
+    if session.config.getoption("--bg-dry-run"):
+        _dry_run(session)
+        return True  # nothing runs; the exit code says that nothing was proven
     run = session.config.stash[RUN]
     run.record_junit()
     guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)
     guard.start()
+    return None
+
+
+def _dry_run(session: pytest.Session) -> None:
+    from harness.fixtures import configurations, say
+    from harness.setup import dry_run
+
+    try:
+        for line in dry_run(session.config, configurations(session)):
+            say(session.config)(line)
+    except HarnessError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

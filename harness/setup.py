@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import pytest
 from harness import checkout
 from harness.cluster.images import Bases
 from harness.config import Config
-from harness.resources import resource
+from harness.resources import resource, root
 
 if TYPE_CHECKING:  # pytest-kind, which only a cluster of our own needs, may not be installed
     from harness.cluster import existing
@@ -40,6 +40,29 @@ def bring_up(config: pytest.Config, configs: Iterable[Config], say: Say) -> Abst
 
     options = options_of(config, resource("images"), resource("manifests"))
     return session.cluster(options, applications_of(configs), say)
+
+
+def dry_run(config: pytest.Config, configs: Iterable[Config]) -> Iterator[str]:
+    """What a run on the named cluster would make, change and read there, in lines.
+
+    Raises:
+        ConfigurationError: a configuration or its manifests can't be used.
+        SetupError: no kubectl.
+
+    """
+    from harness import dry_run
+    from harness.cluster.existing import find_kubectl
+    from harness.release.manifests import render
+
+    options = existing_of(config)
+    for one in configs:
+        if not comes_with_the_harness(one):
+            yield from dry_run.lines(one, render(find_kubectl(options.kubectl), one.app.manifests), options)
+
+
+def comes_with_the_harness(config: Config) -> bool:
+    """Whether it is one of the harness' own demos: those are not what the user's cluster was given for."""
+    return config.file.is_relative_to(root() / "manifests")
 
 
 def existing_of(config: pytest.Config) -> existing.Options:

@@ -173,6 +173,12 @@ class CarefulKube(Kube):
             for item in self._api.get("/apis/networking.k8s.io/v1/ingressclasses")["items"]
         }
 
+    def images_on_nodes(self) -> set[str]:
+        """Names of the images that the nodes tell they have (a kubelet tells 50 at most)."""
+        nodes = self._api.get("/api/v1/nodes")["items"]
+        listed = [image for node in nodes for image in node.get("status", {}).get("images") or []]
+        return {name for image in listed for name in image.get("names") or []}
+
     def _create(self, item: Json, namespace: str, query: dict[str, str]) -> None:
         name, kind = item["metadata"]["name"], item["kind"]
         try:
