@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.cluster.existing import Options, where
+from harness.cluster.existing import Options, prefix_of, where
 from harness.cluster.permissions import needed, plural
 from harness.config import Config
 from harness.release.isolate import isolate
@@ -24,7 +24,7 @@ def would_make(config: Config, rendered: Sequence[Json], options: Options) -> li
     """
     name = options.namespace or "bg-00000000"
     placement = Placement(name, config.app.old, options.node_port, ingress=config.ingress is not None)
-    return isolate(config, prepare(config, rendered, placement), name)
+    return isolate(config, prepare(config, rendered, placement), prefix_of(name))
 
 
 def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[str]:
@@ -59,5 +59,5 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
         told.append(f"  delete           namespaces/{name}")
     rights = needed(rendered, admin=config.admin is not None, made=not options.namespace)
     for verb in READING:
-        told.append(f"  {verb:<16} {', '.join(right.resource for right in rights if right.verb == verb)}")
+        told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")
     return told

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from harness.config import Config
 from harness.dry_run import would_make
 from harness.errors import EXIT_HARNESS, EXIT_PASS, ClusterError, ConfigurationError, HarnessError
 from harness.exits import ORDER
-from harness.release.manifests import render
+from harness.release.manifests import blaming_file, render
 
 T = TypeVar("T")
 
@@ -140,7 +141,7 @@ class _Look:
             for target, (host, port, _) in zip(
                 [one for one in options.targets if one.serves(path)], entries(options.targets, path, 0), strict=True
             ):
-                self._try(f"target {host}", lambda host=host, port=port: _reach(host, port))  # type: ignore[misc]
+                self._try(f"target {host}", partial(_reach, host, port))
                 yield self._line(_reached(target, path, port))
 
     def _namespace(self, kube: CarefulKube, options: Options) -> Iterator[Line]:
@@ -156,16 +157,19 @@ class _Look:
             asked = self._try(
                 "permissions", lambda: list(pool.map(lambda one: kube.may(one, options.namespace), rights))
             )
-        missing: list[Right] = [right for right, may in zip(rights, asked or (), strict=False) if not may]
-        yield from (self._missing(right, options.namespace) for right in missing)
-        if not missing:
+        if asked is None or all(asked):
             yield self._line(f"permissions: all {len(rights)} that a run needs")
-
-    def _missing(self, right: Right, namespace: str) -> Line:
-        space = f" --namespace {namespace}" if namespace else ""
-        where = f"in {namespace}" if namespace else "in the cluster"
-        mend = f"bluegreen rbac --config {self._config.file}{space} prints the whole role: bind it to this account"
-        return Line(f"may not {right} {where}: {right.why}", EXIT_HARNESS, mend)
+            return
+        space = f" --namespace {options.namespace}" if options.namespace else ""
+        where = f"in {options.namespace}" if options.namespace else "in the cluster"
+        mend = f"bind to this account the role that this prints: bluegreen rbac --config {self._config.file}{space}"
+        missing: dict[tuple[str, str], list[Right]] = {}
+        for right in (right for right, may in zip(rights, asked, strict=True) if not may):
+            missing.setdefault((right.group, right.resource), []).append(right)
+        for (group, resource), few in missing.items():
+            name = f"{resource}.{group}" if group else resource
+            verbs = ", ".join(right.verb for right in few)
+            yield Line(f"may not {verbs} {name} {where}: {few[0].why}", EXIT_HARNESS, mend)
 
     def _dry_run(self, kube: CarefulKube, options: Options, made: list[dict[str, Any]]) -> Iterator[Line]:
         if not options.namespace:
@@ -173,13 +177,16 @@ class _Look:
             return
         refused = 0
         for item in made:
-            what = f"{item['kind']}/{item['metadata']['name']}"
-            self._try(f"dry run of {what}", lambda item=item: kube.try_out(item, options.namespace))  # type: ignore[misc]
+            self._try("dry run", partial(self._try_out, kube, item, options.namespace))
             if self._failed:
                 refused += 1
                 yield self._line("")
         if not refused:
             yield Line(f"dry run: the API server takes all {len(made)} objects")
+
+    def _try_out(self, kube: CarefulKube, item: dict[str, Any], namespace: str) -> None:
+        with blaming_file(self._config, item):
+            kube.try_out(item, namespace)
 
     def _ingress_class(self, kube: CarefulKube, made: list[dict[str, Any]]) -> Iterator[Line]:
         wanted = [name for item in made if item["kind"] == "Ingress" if (name := item["spec"].get("ingressClassName"))]

@@ -37,4 +37,4 @@ def manifests(config: Config, rendered: Sequence[Mapping[str, Any]], namespace: 
 
 
 def _dump(document: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(document), sort_keys=False)
+    return yaml.safe_dump(dict(document), sort_keys=False, default_flow_style=None, width=110)

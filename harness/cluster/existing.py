@@ -96,14 +96,14 @@ class Existing:
         if name := self.options.namespace:
             kube.require_usable(name)
             try:
-                yield Place(name, port, kube, SELECTOR, f"bg-{name}"[:LABEL].rstrip("-"))
+                yield Place(name, port, kube, SELECTOR, prefix_of(name))
             finally:
                 kube.remove(name, kube.made)
             return
         name = f"bg-{secrets.token_hex(4)}"
         kube.create_namespace(name, dict([OWNED]))
         try:
-            yield Place(name, port, kube, prefix=name)
+            yield Place(name, port, kube, prefix=prefix_of(name))
         finally:
             kube.end_namespace(name)
 
@@ -134,6 +134,11 @@ def cluster(options: Options, say: Say) -> Iterator[Existing]:
             kube.require_usable(options.namespace)
         say(f"cluster {options.context}: Kubernetes {version}, not made here; {where(options)}")
         yield Existing(options, kubectl, _environment(kube, options, version), store)
+
+
+def prefix_of(namespace: str) -> str:
+    """What the hosts of a namespace's Ingress begin with: one DNS label, that no real host begins with."""
+    return f"bg-{namespace}"[:LABEL].rstrip("-")
 
 
 def where(options: Options) -> str:

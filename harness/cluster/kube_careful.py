@@ -152,7 +152,7 @@ class CarefulKube(Kube):
             found.update(name for path in paths for name in left[path])
             return not any(left.values())
 
-        until(gone, f"what is ours in {namespace} to be gone", timeout=DELETE_SECONDS, every=0.5)
+        until(gone, f"what is ours in {namespace} to be gone", timeout=DELETE_SECONDS, every=0.2)
         return sorted(found)
 
     def may(self, right: Right, namespace: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,14 +151,26 @@ def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -
 
     """
     for item in objects:
-        try:
+        with blaming_file(config, item):
             kube.apply([item], namespace)
-        except Refused as error:
-            if error.status >= 500:
-                raise
-            file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
-            mend = error.mend or "mend the manifests by the server's message"
-            raise ConfigurationError(f"{file}: {error.what}", mend) from error
+
+
+@contextlib.contextmanager
+def blaming_file(config: Config, item: Json) -> Iterator[None]:
+    """Where the API server refuses an object in the block, name the file that it is from.
+
+    Raises:
+        ConfigurationError: as ``apply``.
+
+    """
+    try:
+        yield
+    except Refused as error:
+        if error.status >= 500:
+            raise
+        file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
+        mend = error.mend or "mend the manifests by the server's message"
+        raise ConfigurationError(f"{file}: {error.what}", mend) from error
 
 
 def _move(config: Config, item: Json, namespace: str) -> None:
