@@ -59,13 +59,15 @@ class Server:
             kinds = [{"name": plural(kind), "kind": kind, "namespaced": kind not in WIDE} for kind in KINDS[path]]
             return wire.reply(200, {"resources": kinds})
         if path.endswith("/selfsubjectaccessreviews"):
+            assert wire.sent is not None
             spec = wire.sent["spec"]["resourceAttributes"]
             resource = "/".join(part for part in (spec["resource"], spec["subresource"]) if part)
             return wire.reply(201, {"status": {"allowed": f"{spec['verb']} {resource}" not in self.forbidden}})
         if method != "GET":
             dry = " (dry run)" if wire.query.get("dryRun") else ""
             self.changes.append(f"{method} {path}{dry}")
-        return getattr(self, method.lower())(wire, path)
+        answers = {"GET": self.get, "POST": self.post, "DELETE": self.delete}
+        return answers[method](wire, path)
 
     def get(self, wire: Wire, path: str) -> None:
         if path in self.objects:
@@ -75,6 +77,7 @@ class Server:
         return wire.reply(404, {"message": f"no {path}"})
 
     def post(self, wire: Wire, path: str) -> None:
+        assert wire.sent is not None
         name = f"{path}/{wire.sent['metadata']['name']}"
         if name in self.objects:
             return wire.reply(409, {"reason": "AlreadyExists", "message": f"{name} already exists"})

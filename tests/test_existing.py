@@ -109,7 +109,7 @@ def test_a_namespace_of_its_own_is_bounded_and_goes(options: Options, cluster: S
 def test_a_name_that_exists_is_refused_and_stays_as_it_is(kube: CarefulKube, cluster: Server) -> None:
     cluster.put(f"{NS}/services/shop", spec={"selector": {"app": "theirs"}})
     item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}}
-    with pytest.raises(Refused, match="Service/shop can't be made.*409") as error:
+    with pytest.raises(Refused, match=r"Service/shop can't be made.*409") as error:
         kube.apply([item], "shop")
     assert "never changed" in error.value.mend
     assert cluster.objects[f"{NS}/services/shop"]["spec"] == {"selector": {"app": "theirs"}}
@@ -130,7 +130,8 @@ def test_who_lives_in_a_namespace_decides_whether_it_is_used(
     cluster.put(path, labels)
     cluster.put(NS, dict([ALLOWED]) if allowed else {})
     if not said:
-        return kube.require_usable("shop")
+        kube.require_usable("shop")
+        return
     with pytest.raises(ConfigurationError, match=said) as error:
         kube.require_usable("shop")
     assert mend in error.value.mend

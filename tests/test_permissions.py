@@ -37,7 +37,8 @@ NS = "/api/v1/namespaces/ns"
     ],
 )
 def test_a_request_is_one_right(call: str, query: dict[str, str | int], right: str) -> None:
-    assert str(asked(*call.split(" "), query)) == right
+    method, path = call.split(" ")
+    assert str(asked(method, path, query)) == right
 
 
 @pytest.mark.parametrize("path", ["/version", "/readyz", "/api/v1", "/apis/apps/v1"])
