@@ -116,9 +116,13 @@ class _Look:
         if version is None:
             return
         yield from self._namespace(kube, options)
-        yield from self._permissions(kube, options, rendered)
+        rights = list(self._permissions(kube, options, rendered))
+        yield from rights
         if made is not None:
-            yield from self._dry_run(kube, options, made)
+            if any(line.code for line in rights):
+                yield Line("dry run: left out, since a permission is missing")
+            else:
+                yield from self._dry_run(kube, options, made)
             yield from self._ingress_class(kube, made)
         yield self._images(kube, options)
 

@@ -114,7 +114,7 @@ def tenant(owner: session.OwnCluster, tmp_path: Path) -> Iterator[Tenant]:
 
 
 def _kubectl(owner: session.OwnCluster, *words: str) -> str:
-    command = [owner.kubectl, "--kubeconfig", owner.kubeconfig, *words]
+    command: list[str | Path] = [owner.kubectl, "--kubeconfig", owner.kubeconfig, *words]
     return run(command, f"kubectl {words[0]} {words[1]}", timeout=150).stdout
 
 

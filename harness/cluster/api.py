@@ -237,9 +237,9 @@ def _refused(method: str, path: str, query: Mapping[str, str | int] | None, stat
         reason, message = str(told.get("reason", "")), str(told.get("message", message))
     except (ValueError, AttributeError):
         pass  # no Status object: a proxy's or an application's own answer, kept as it is
-    mend = ""
+    error = Refused(f"{method} {path}: {status} {message}", status=status, reason=reason)
     if status == 401:
-        mend = "log in again: the context's credentials have expired, or the cluster doesn't know them"
-    elif status == 403 and " cannot " in message:  # said by RBAC; an exceeded quota is forbidden too
-        mend = f"allow it to {asked(method, path, query) or path}: `bluegreen rbac` prints the whole Role"
-    return Refused(f"{method} {path}: {status} {message}", mend, status=status, reason=reason)
+        error.mend = "log in again: the context's credentials have expired, or the cluster doesn't know them"
+    elif error.lacks_right:
+        error.mend = f"allow it to {asked(method, path, query) or path}: `bluegreen rbac` prints the whole Role"
+    return error

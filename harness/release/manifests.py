@@ -166,7 +166,7 @@ def blaming_file(config: Config, item: Json) -> Iterator[None]:
     try:
         yield
     except Refused as error:
-        if error.status >= 500:
+        if error.status >= 500 or error.status == 401 or error.lacks_right:
             raise
         file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
         mend = error.mend or "mend the manifests by the server's message"
