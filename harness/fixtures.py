@@ -118,7 +118,7 @@ def scenario(
             seed=0,
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
-            nodes=[node.name for node in cluster.nodes],
+            nodes=cluster.names(path),
             expect=current.expect,
         )
         for promise in promises:

@@ -227,7 +227,7 @@ def test_a_path_without_a_host_is_named(options: Options) -> None:
         assert made.lacks("service") == "no --bg-target was named for the service path"
         with made.place("ingress") as place:
             assert place.node_port is None  # the Service stays as it is
-        assert [node.name for node in made.nodes] == ["lb"]
+        assert (made.names("ingress"), made.names("service"), made.nodes) == (["lb"], [], ())
 
 
 # -- what is said -----------------------------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ def cluster(bluegreen_run, pytestconfig):
         lines.write("made\\n")
     bluegreen_run.environment = {"kubernetes": "simulated"}
     nodes = [types.SimpleNamespace(name=name) for name in simulated.NODES]
-    yield types.SimpleNamespace(nodes=nodes, engine="simulated", lacks=lambda path: "")
+    names = lambda path: simulated.NODES
+    yield types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")
     with log.open("a") as lines:
         lines.write("gone\\n")
 

@@ -42,7 +42,7 @@ def no_cluster(monkeypatch):
     monkeypatch.setattr(session, "Kube", Kube)
     monkeypatch.setattr(harness.release.start, "start", lambda *parts: parts[-1])
 """
-CLUSTER = """types.SimpleNamespace(nodes=nodes, engine="simulated", lacks=lambda path: "")"""
+CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")"""
 LEASED = """session.OwnCluster(
         name="", kubeconfig=None, kubectl=None, kind_binary=None, nodes=nodes, leases=ports.Leases(),
         ledger=pathlib.Path(pytestconfig.rootpath, "ledger"), environment={}, smoke_image="", engine="simulated",

@@ -14,9 +14,9 @@ from harness.cluster.answers import Refused
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.kubeconfig import require_context
 from harness.cluster.owned import OWNED
-from harness.cluster.running import Place
+from harness.cluster.running import Node, Place
 from harness.cluster.store import Say, Store, cache_root
-from harness.cluster.targets import PATHS, Target, entries
+from harness.cluster.targets import Target, entries
 from harness.errors import ConfigurationError, SetupError
 
 SMOKE_IMAGE = "localhost/bluegreen/smoke:1"
@@ -50,21 +50,15 @@ class Options:
     kubectl: str | None = None
 
 
-@dataclass(frozen=True)
-class Host:
-    """A target's host, in the place of a node."""
-
-    name: str
-
-
 @dataclass
 class Existing:
-    """The cluster, as `harness.cluster.running.Cluster` tells; it has no ledger and no engine."""
+    """The cluster, as `harness.cluster.running.Cluster` tells; it has no ledger, and nodes and engine are unknown."""
 
     options: Options
     kubectl: Path
     environment: dict[str, Any]
     store: Store = field(repr=False)
+    nodes: Sequence[Node] = ()
     ledger: None = None
     engine: None = None
 
@@ -77,11 +71,6 @@ class Existing:
     def allowed_faults(self) -> tuple[str, ...]:
         """As the user named them."""
         return self.options.allowed_faults
-
-    @property
-    def nodes(self) -> Sequence[Host]:
-        """The named hosts."""
-        return [Host(name) for name in dict.fromkeys(entry[2] for path in PATHS for entry in self.entries(path, 1))]
 
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path: no host was named for it."""
@@ -106,6 +95,10 @@ class Existing:
             yield Place(name, port, kube, prefix=prefix_of(name))
         finally:
             kube.end_namespace(name)
+
+    def names(self, path: str) -> list[str]:
+        """The named hosts."""
+        return [name for _, _, name in self.entries(path, 0)]
 
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, name) of each named host."""

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Node(Protocol):
-    """What the load enters by: a node, or a host that stands for one."""
+    """One node of a cluster of our own."""
 
     @property
     def name(self) -> str:
-        """As entries and the record call it."""
+        """As Kubernetes and the engine call it."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Cluster(Protocol):
         smoke_image: image of the smoke Job.
         environment: facts for the verdict's ``environment``.
         store: the machine's, for its locks.
-        nodes: what the load enters by.
         allowed_faults: faults beyond a scenario's namespace that the user allowed by name.
 
-    What is None only a cluster of our own has:
+    What is empty where somebody else made the cluster:
 
     Attributes:
+        nodes: every node.
         ledger: host folder that every node has mounted for arrival records.
         engine: the container engine that the nodes run in.
 
@@ -83,6 +83,9 @@ class Cluster(Protocol):
 
     def place(self, path: str) -> AbstractContextManager[Place]:
         """A namespace to enter by a path, and what is ours in it gone afterwards."""
+
+    def names(self, path: str) -> list[str]:
+        """The names of a path's entries, in their order: the record knows an entry by its number."""
 
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, name) of each way in, for a Service that has ``node_port``."""

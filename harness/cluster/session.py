@@ -115,6 +115,11 @@ class OwnCluster:
                 if self.ledger is not None:
                     arrivals.discard(self.ledger / name)
 
+    def names(self, path: str) -> list[str]:
+        """The nodes' names, on every path."""
+        del path
+        return [node.name for node in self.nodes]
+
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, node name) of every node: mapped on 127.0.0.1, or the node's own address."""
         port = INGRESS_NODE_PORT if path == "ingress" else node_port

@@ -56,6 +56,7 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
     return {
