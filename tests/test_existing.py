@@ -106,6 +106,21 @@ def test_a_namespace_of_its_own_is_bounded_and_goes(options: Options, cluster: S
     assert list(cluster.objects) == [NS]
 
 
+def test_a_namespace_that_can_not_be_bounded_is_not_used(options: Options, cluster: Server) -> None:
+    cluster.forbidden = {"create resourcequotas"}
+    fresh = replace(options, namespace="")
+    with existing.cluster(fresh, print) as made, pytest.raises(Refused, match="resourcequotas"), made.place("service"):
+        raise AssertionError("never entered")
+    assert list(cluster.objects) == [NS]
+
+
+def test_pods_of_others_stay(kube: CarefulKube, cluster: Server) -> None:
+    cluster.put(f"{NS}/pods/theirs")
+    cluster.put(f"{NS}/pods/ours", OURS)
+    kube.delete_pods_now("shop")
+    assert cluster.names("pods/") == ["pods/theirs"]
+
+
 def test_a_name_that_exists_is_refused_and_stays_as_it_is(kube: CarefulKube, cluster: Server) -> None:
     cluster.put(f"{NS}/services/shop", spec={"selector": {"app": "theirs"}})
     item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}}

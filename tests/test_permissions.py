@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from harness.cluster.answers import Json
+from harness.cluster.api import Api
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.owned import OWNED
 from harness.cluster.permissions import EVERYBODYS, READS, Right, asked, needed, plural, role, rules
-from tests.test_kube import FakeApi, Wire, kubeconfig, server
+from tests.test_kube import FakeApi, Wire, server
 
 __all__ = ["server"]
 
@@ -130,7 +132,8 @@ def test_every_call_is_in_the_table(server: FakeApi, tmp_path: Path, method: str
         wire.reply(200, {**one, "resources": resources, "gitVersion": "v1", "items": [] if gone else [one]})
 
     server.on(".*", answer)
-    kube = CarefulKube(kubeconfig(tmp_path, f"http://127.0.0.1:{server.server_address[1]}"))
+    api = Api(urllib3.PoolManager(), f"http://127.0.0.1:{server.server_address[1]}", dict)
+    kube = CarefulKube(tmp_path, api=api)
     if method == "dump":
         kube.dump("ns", tmp_path / "dump", SELECTOR)
     else:

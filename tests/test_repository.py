@@ -302,7 +302,11 @@ def test_actionlint_finds_nothing(tmp_path: Path) -> None:
 
 def test_every_option_in_a_workflow_exists() -> None:
     known = set(re.findall(r'"(--bg-[a-z-]+)"', (HARNESS / "options.py").read_text()))
-    files = [*(ROOT / ".github").rglob("*.yml"), *(ROOT / name for name in ("action.yml", "Makefile", "README.md"))]
+    files = [
+        *(ROOT / ".github").rglob("*.yml"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / name for name in ("action.yml", "Makefile", "README.md")),
+    ]
     for file in files:
         assert set(re.findall(r"--bg-[a-z-]+[a-z]", file.read_text())) <= known, file
 

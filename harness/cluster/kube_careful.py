@@ -61,7 +61,11 @@ class CarefulKube(Kube):
         super().create_namespace(name, labels)
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": QUOTA},
                  "metadata": {"name": "bluegreen", "labels": dict([OWNED])}}  # fmt: skip
-        self._api.send("POST", f"/api/v1/namespaces/{segment(name)}/resourcequotas", body=quota)
+        try:
+            self._api.send("POST", f"/api/v1/namespaces/{segment(name)}/resourcequotas", body=quota)
+        except BaseException:
+            self.delete_namespace(name)  # without its bound it isn't used
+            raise
 
     def delete_namespace(self, name: str, wait: bool = False) -> None:
         """Delete a namespace that the harness made, as ``Kube`` does; any other is refused.
@@ -76,6 +80,11 @@ class CarefulKube(Kube):
         if labels.get(OWNED[0]) != OWNED[1] or not MADE_NAME.fullmatch(name):
             raise ConfigurationError(f"namespace {name} was not made here, and is not deleted", "delete it by hand")
         super().delete_namespace(name, wait)
+
+    def delete_pods_now(self, namespace: str) -> None:
+        """Delete all pods of ours in a namespace with grace 0."""
+        query: dict[str, str | int] = {"gracePeriodSeconds": 0, "labelSelector": SELECTOR}
+        self._api.send("DELETE", f"/api/v1/namespaces/{segment(namespace)}/pods", query=query)
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """A namespace's labels, None where there is no such namespace."""
