@@ -81,12 +81,12 @@ def _creation() -> dict[str, Any]:
     }
 
 
-def _wait_for_the_first_answer(running: session.Cluster) -> None:
+def _wait_for_the_first_answer(running: session.OwnCluster) -> None:
     """The demo, applied by hand as a reader of its manifests would, answers through the Ingress."""
     words: list[str | Path] = [running.kubectl, "--kubeconfig", running.kubeconfig]
     words += ["apply", "-k", resource("manifests") / "demo"]
     run(words, "apply the demo", timeout=60)
-    host, port, _ = running.ingress_entries()[0]
+    host, port, _ = running.entries("ingress", 0)[0]
     with httpx.Client(trust_env=False, timeout=2, headers={"Host": HOST, "Connection": "close"}) as client:
         until(lambda: _answers(client, f"http://{host}:{port}/"), "the first answer through the Ingress", timeout=120)
 
@@ -98,13 +98,13 @@ def _answers(client: httpx.Client, url: str) -> bool:
         return False
 
 
-def _bare(running: session.Cluster, config: str) -> float:
+def _bare(running: session.OwnCluster, config: str) -> float:
     """Seconds that kind alone takes for the cluster that the harness has just had."""
     with in_use(running.store, NAME):  # else another run takes it for a dead one and removes it
         return _created(running, config)
 
 
-def _created(running: session.Cluster, config: str) -> float:
+def _created(running: session.OwnCluster, config: str) -> float:
     home = running.kubeconfig.parent
     (home / "ledger").mkdir(parents=True)
     owner = {
@@ -126,7 +126,7 @@ def _created(running: session.Cluster, config: str) -> float:
         _remove(running)
 
 
-def _remove(running: session.Cluster) -> None:
+def _remove(running: session.OwnCluster) -> None:
     words: list[str | Path] = [running.kind_binary, "delete", "cluster", "--name", NAME]
     words += ["--kubeconfig", running.kubeconfig]
     run(words, f"delete cluster {NAME}", timeout=180, env=running.engine.kind_env)

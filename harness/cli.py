@@ -1,4 +1,4 @@
-"""The command ``bluegreen``: judge a stored run again, and put everything away."""
+"""The command ``bluegreen``: judge a stored run again, prepare one on your own cluster, and put everything away."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import __version__
+from harness import __version__, cli_cluster
 from harness.errors import EXIT_CONFIGURATION, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError
 from harness.objective import objective
 
@@ -25,6 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return EXIT_CONFIGURATION if end.code else EXIT_PASS
     try:
+        if chosen.command in cli_cluster.COMMANDS or (
+            chosen.command == "clean" and cli_cluster.cleans_existing(chosen)
+        ):
+            return cli_cluster.run(chosen, lambda text: print(text, flush=True))
         return _recheck(chosen) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
     except HarnessError as error:
         print(f"bluegreen: {error}", file=sys.stderr)
@@ -51,9 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     recheck.add_argument(
         "--promise", action="append", default=[], metavar="PROMISE", help="instead of all that were declared"
     )
-    clean = commands.add_parser("clean", help="remove this checkout's cluster", allow_abbrev=False)
+    clean = commands.add_parser(
+        "clean", help="remove this checkout's cluster, or what is ours on yours", allow_abbrev=False
+    )
     clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
-    for command in (recheck, clean):
+    cli_cluster.add_to_clean(clean)
+    for command in (recheck, clean, *cli_cluster.add(commands)):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,7 @@ from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
 if TYPE_CHECKING:
-    from harness.cluster.kube import Kube
-    from harness.cluster.session import Cluster
+    from harness.cluster.running import Cluster, Place
     from harness.config import Config
     from harness.faults.meddler import Meddler
     from harness.instrument import Instrument
@@ -36,16 +33,10 @@ def bluegreen_run(pytestconfig: pytest.Config) -> RunState:
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A healthy cluster with all images loaded and the ingress answering."""
-    from harness.cluster import session
-    from harness.resources import resource
-    from harness.setup import applications_of, options_of
+    from harness.setup import bring_up
 
     run = pytestconfig.stash[RUN]
-    items = collecting.scenarios(request.session.items)
-    configs = {config.file: config for config in (configuration_of(item.config, item) for item in items)}
-    say = _say(pytestconfig)
-    options = options_of(pytestconfig, resource("images"), resource("manifests"))
-    with session.cluster(options, applications_of(configs.values()), say) as running:
+    with bring_up(pytestconfig, configurations(request.session), say(pytestconfig)) as running:
         run.environment = running.environment
         yield running
 
@@ -78,36 +69,15 @@ def cutovers(pytestconfig: pytest.Config) -> int:
     return int(pytestconfig.getoption("--bg-cutovers"))
 
 
-@dataclass(frozen=True)
-class Namespace:
-    """A fresh namespace of one scenario, and the NodePort it has leased."""
-
-    name: str
-    node_port: int
-    kube: Kube
-
-
 @pytest.fixture
-def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Namespace]:
-    """A fresh namespace, deleted afterwards: the Ingress at once, the pods without grace, the rest in its own time."""
-    from harness.cluster import arrivals
-    from harness.cluster.kube import Kube
-    from harness.cluster.owned import OWNED
-
-    kube = Kube(cluster.kubeconfig, None)
-    name = f"bg-{secrets.token_hex(4)}"
-    with cluster.leases.lease() as node_port:
-        kube.create_namespace(name, dict([OWNED]))
+def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Place]:
+    """A namespace for one scenario, kept as evidence where it failed; nothing of ours is left in it afterwards."""
+    with cluster.place(scenario.path) as place:
         try:
-            yield Namespace(name, node_port, kube)
+            yield place
         finally:
-            try:
-                if scenario.failed:
-                    kube.dump(name, scenario.folder / "cluster")
-            finally:
-                kube.end_namespace(name)
-                if cluster.ledger is not None:
-                    arrivals.discard(cluster.ledger / name)
+            if scenario.failed:
+                place.kube.dump(place.name, scenario.folder / "cluster", place.selector)
 
 
 @pytest.fixture
@@ -125,6 +95,8 @@ def scenario(
 
     if path == "ingress" and app.ingress is None:
         pytest.skip(f"{app.app.name} has no [ingress] in {app.file}")
+    for reason in _obstacles(request, cluster, path):
+        pytest.skip(reason)
     if needs := request.node.get_closest_marker("needs"):
         try:
             app.version(needs.args[0])
@@ -146,7 +118,7 @@ def scenario(
             seed=0,
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
-            nodes=[node.name for node in cluster.nodes],
+            nodes=cluster.names(path),
             expect=current.expect,
         )
         for promise in promises:
@@ -161,11 +133,11 @@ def scenario(
 
 
 @pytest.fixture
-def release(scenario: Scenario, namespace: Namespace, cluster: Cluster, app: Config) -> Release:
+def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config) -> Release:
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
-    released = start(app, cluster, namespace.kube, namespace.name, namespace.node_port, scenario)
+    released = start(app, cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     return released
 
@@ -185,7 +157,7 @@ class LoadFixture:
 def load(
     scenario: Scenario,
     release: Release,
-    namespace: Namespace,
+    namespace: Place,
     cluster: Cluster,
     instrument: Instrument,
     app: Config,
@@ -194,22 +166,44 @@ def load(
     """Load by Locust in a child process, entering over all nodes of the scenario's path."""
     del release  # the entries answer only after the first version is ready
     from harness.loading import measured
+    from harness.release.isolate import private
 
-    entries = cluster.ingress_entries() if path == "ingress" else cluster.entries(namespace.node_port)
+    port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
+    entries = cluster.entries(path, port)
 
     def steady() -> AbstractContextManager[Load]:
         instrument.result()
-        return measured(app, entries, path, scenario, cluster)
+        return measured(private(app, namespace.prefix), entries, path, scenario, cluster)
 
     return LoadFixture(steady)
 
 
 @pytest.fixture
-def meddler(namespace: Namespace, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Meddler:
+def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Meddler:
     """Somebody else with access to the cluster, for the negative twins."""
     from harness.faults.meddler import Meddler
 
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
+
+
+def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
+    """Why a scenario can't run on this cluster."""
+    from harness.faults.reach import why_not
+    from harness.setup import comes_with_the_harness
+
+    if reason := cluster.lacks(path):
+        yield reason
+    for marker in request.node.iter_markers("beyond"):
+        if reason := why_not(marker.args[0], cluster):
+            yield reason
+    if cluster.engine is None and comes_with_the_harness(configuration_of(request.config, request.node)):
+        yield "it tests an application of the harness' own, and the cluster was given for yours"
+
+
+def configurations(session: pytest.Session) -> Collection[Config]:
+    """Of all applications that the selected scenarios test."""
+    items = collecting.scenarios(session.items)
+    return {config.file: config for config in (configuration_of(item.config, item) for item in items)}.values()
 
 
 def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
@@ -231,12 +225,12 @@ def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
     return load(root() / given if marker and not file.exists() else file)
 
 
-def _say(config: pytest.Config) -> Callable[[str], None]:
+def say(config: pytest.Config) -> Callable[[str], None]:
     """Progress lines reach the terminal at once, whatever pytest captures."""
     capture = config.pluginmanager.getplugin("capturemanager")
     writer = config.get_terminal_writer()
 
-    def say(text: str) -> None:
+    def one(text: str) -> None:
         if capture is None:
             writer.line(f"[bluegreen] {text}")
             return
@@ -244,4 +238,4 @@ def _say(config: pytest.Config) -> Callable[[str], None]:
             writer.line(f"[bluegreen] {text}")
             writer.flush()
 
-    return say
+    return one

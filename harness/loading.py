@@ -18,7 +18,7 @@ from harness.load import Load, steady
 from harness.waiting import until
 
 if TYPE_CHECKING:
-    from harness.cluster.session import Cluster
+    from harness.cluster.running import Cluster
     from harness.scenario import Scenario
 
 REQUEST_TIMEOUT_S = 5.0

@@ -8,14 +8,19 @@ from collections.abc import Sequence
 
 import pytest
 
+from harness.cluster import targets
 from harness.cluster.mirror import parse
+from harness.cluster.targets import Target
 from harness.errors import ConfigurationError
+from harness.faults import reach
 from harness.objective import objective
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
 PROXY_MODES = ("iptables", "nftables")
 TIERS = ("default", "nightly")
+OF_A_CONTEXT = ("--bg-kubeconfig", "--bg-namespace", "--bg-target", "--bg-node-port", "--bg-smoke-image",
+                "--bg-allow-faults", "--bg-dry-run")  # fmt: skip
 PARALLEL = "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
 
 
@@ -70,6 +75,49 @@ def add(parser: pytest.Parser) -> None:
         default=7200,
         help="wall-clock limit of the whole run; stacks are dumped",
     )
+    _add_existing(parser)
+
+
+def _add_existing(parser: pytest.Parser) -> None:
+    """The options of a cluster that is there already; all but the first need the first."""
+    add_one = parser.getgroup("bluegreen-cluster", "blue-green rehearsal on your own cluster").addoption
+    add_one("--bg-context", metavar="NAME", default="", help="run on the cluster of this context, not on one of kind")
+    add_one("--bg-kubeconfig", metavar="FILE", default=None, help="where the context is (default: KUBECONFIG)")
+    add_one("--bg-namespace", metavar="NAME", default="", help="use this namespace (default: make one per scenario)")
+    add_one(
+        "--bg-target",
+        type=_target,
+        action="append",
+        metavar="[service=|ingress=]HOST[:PORT]",
+        default=[],
+        help="a host that may be loaded: a node, or the Ingress controller (repeatable)",
+    )
+    add_one(
+        "--bg-node-port", type=_positive, metavar="PORT", default=0, help="the NodePort (default: the API's choice)"
+    )
+    add_one("--bg-smoke-image", metavar="NAME", default="", help="the smoke runner's image, as your nodes know it")
+    add_one(
+        "--bg-allow-faults",
+        type=_fault,
+        action="append",
+        metavar="NAME",
+        default=[],
+        help="let this fault happen, which reaches beyond the namespace (repeatable)",
+    )
+    add_one("--bg-dry-run", action="store_true", help="list what would be made and changed there, and end")
+
+
+def add_alias(parser: pytest.Parser, known: Sequence[str]) -> None:
+    """``--namespace`` for ``--bg-namespace``, where no other plugin and no conftest.py has an option of that name.
+
+    Args:
+        parser: pytest's, before it parses for good.
+        known: the names of all options so far.
+
+    """
+    if "--namespace" not in known:
+        group = parser.getgroup("bluegreen-cluster")
+        group.addoption("--namespace", dest="bg_namespace", metavar="NAME", default="", help="as --bg-namespace")
 
 
 def _positive(text: str) -> int:
@@ -85,6 +133,20 @@ def _mirror(text: str) -> str:
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def _target(text: str) -> Target:
+    try:
+        return targets.parse(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _fault(text: str) -> str:
+    try:
+        return reach.known(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:
@@ -112,5 +174,17 @@ def refuse(config: pytest.Config) -> None:
     if given := config.getoption("kubeconfig", None):
         raise pytest.UsageError(
             f"a foreign kubeconfig was given: {given}\n"
-            "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache"
+            "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache;"
+            " to run on yours, name it with --bg-context (and --bg-kubeconfig)"
+        )
+    if not config.getoption("--bg-context", ""):
+        useless = [name for name in OF_A_CONTEXT if config.getoption(name, None)]
+        if useless:
+            raise pytest.UsageError(
+                f"{useless[0]} was given without a cluster\n  mend: name one with --bg-context, or leave that out"
+            )
+    elif not config.getoption("--bg-target") and not config.getoption("--bg-dry-run"):
+        raise pytest.UsageError(
+            "no host was named that may be loaded\n  mend: pass --bg-target HOST: a node's address, or"
+            " ingress=HOST[:PORT] for the Ingress controller's"
         )

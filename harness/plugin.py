@@ -44,6 +44,7 @@ MARKERS = (
     "paths(*names): the paths on which the scenario runs, of service and ingress (default: both)",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
+    "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
     "mutants: runs only with --bg-tier nightly; a broken release that must turn the gate red",
@@ -63,6 +64,7 @@ def pytest_load_initial_conftests(
     del early_config
     yield
     known = [name for group in (parser._anonymous, *parser._groups) for o in group.options for name in o.names()]
+    options.add_alias(parser, known)
     options.refuse_misspelt(args, known)
 
 
@@ -114,14 +116,29 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Where scenarios run, junit.xml goes beside their verdict, and the run ends in time and tidily."""
     if not collecting.scenarios(session.items) or session.config.option.collectonly:
-        return
+        return None
+    if session.config.getoption("--bg-dry-run"):
+        _dry_run(session)
+        return True  # nothing runs; the exit code says that nothing was proven
     run = session.config.stash[RUN]
     run.record_junit()
     guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)
     guard.start()
+    return None
+
+
+def _dry_run(session: pytest.Session) -> None:
+    from harness.fixtures import configurations, say
+    from harness.setup import dry_run
+
+    try:
+        for line in dry_run(session.config, configurations(session)):
+            say(session.config)(line)
+    except HarnessError as error:
+        pytest.exit(str(error), returncode=error.exit_code)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

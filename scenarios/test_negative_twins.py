@@ -78,6 +78,7 @@ def test_scaling_the_old_side_down_turns_idle_side_warm_red(release: Release, lo
             release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.beyond("controller-manager-stalled")
 @pytest.mark.promises(red(cutover_happened()), red(only(NEW, after=CUTOVER, within=2.0)))
 def test_a_stalled_controller_turns_cutover_happened_red(release: Release, load: Load, meddler: Meddler) -> None:
     """The patch is acknowledged, but the endpoints never follow."""
@@ -109,6 +110,7 @@ def test_a_promotion_by_hand_turns_never_served_red(release: Release, load: Load
 
 @pytest.mark.needs(REFUSED_BY_SMOKE)
 @pytest.mark.paths("ingress")
+@pytest.mark.beyond("proxy-sends-again")
 @pytest.mark.promises(red(arrives_once()), red(nothing_lost()))
 def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load: Load, meddler: Meddler) -> None:
     """The proxy hides failures by sending requests again; only the application's own record tells."""

@@ -38,6 +38,7 @@ class Wire(BaseHTTPRequestHandler):
     """One request to the fake API server."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # an answer is two writes, and the second would wait 40 ms
     server: FakeApi
 
     def do(self) -> None:

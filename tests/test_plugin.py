@@ -20,6 +20,8 @@ import harness.words
 import tests.simulated
 from harness.errors import ClusterError, ConfigurationError
 from harness.exits import exit_code
+from tests.fake_kube import config_in
+from tests.fake_server import shop_manifests
 
 # an inner run in this process forgets what it imported, and numpy can't be imported twice: so it is there before
 HERE_TO_STAY = (
@@ -47,7 +49,9 @@ def cluster(bluegreen_run, pytestconfig):
     with log.open("a") as lines:
         lines.write("made\\n")
     bluegreen_run.environment = {"kubernetes": "simulated"}
-    yield types.SimpleNamespace(nodes=[types.SimpleNamespace(name=name) for name in simulated.NODES])
+    nodes = [types.SimpleNamespace(name=name) for name in simulated.NODES]
+    names = lambda path: simulated.NODES
+    yield types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")
     with log.open("a") as lines:
         lines.write("gone\\n")
 
@@ -626,6 +630,70 @@ def test_a_foreign_kubeconfig_is_refused(rehearse: Rehearsal) -> None:
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*foreign kubeconfig*/home/me/.kube/config", "*mend: *"])
     assert not (rehearse.pytester.path / "clusters.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "what", "mend"),
+    [
+        (["--bg-namespace=shop"], "*--bg-namespace was given without a cluster", "*--bg-context*"),
+        (["--bg-dry-run"], "*--bg-dry-run was given without a cluster", "*--bg-context*"),
+        (["--bg-context=mine"], "*no host was named*", "*--bg-target HOST*"),
+        (["--bg-context=mine", "--bg-target=http://a"], "*'http://a' is no host", "*HOST?:PORT*"),
+        (["--bg-context=mine", "--bg-allow-faults=nodes"], "*no fault beyond*'nodes'", "*did you mean*"),
+    ],
+)
+def test_a_cluster_of_ones_own_is_named_whole_or_not_at_all(
+    rehearse: Rehearsal, args: list[str], what: str, mend: str
+) -> None:
+    result = rehearse(GOOD, *args)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([what, mend])
+    assert not (rehearse.pytester.path / "clusters.log").exists()
+
+
+def test_a_foreign_cluster_skips_by_name_what_it_can_not_or_may_not_have(rehearse: Rehearsal) -> None:
+    rehearse.pytester.makeconftest(
+        CONFTEST.replace('engine="simulated"', "engine=None, allowed_faults=()").replace(
+            'lacks=lambda path: ""', 'lacks=lambda path: "no host" if path == "ingress" else ""'
+        )
+    )
+    beyond = BAD.replace("@on_service", '@on_service\n@pytest.mark.beyond("controller-manager-stalled")')
+    theirs = UNSURE.replace("@on_service", '@on_service\n@pytest.mark.application("manifests/nginx/bluegreen.toml")')
+    result = rehearse(GOOD.replace("@on_service", "") + beyond + theirs, "-rs")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1, skipped=3)
+    reasons = {one["id"].split("::")[1]: one["reason"] for one in rehearse.verdict["skipped"]}
+    assert reasons["test_good[ingress]"] == "no host"
+    assert "the fault controller-manager-stalled needs a cluster" in reasons["test_bad[service]"]
+    assert "application of the harness' own" in reasons["test_unsure[service]"]
+
+
+def test_a_dry_run_runs_nothing_and_proves_nothing(rehearse: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl = rehearse.pytester.path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(f"#!/bin/sh\ncat '{rehearse.pytester.path}/rendered.yaml'\n")
+    kubectl.chmod(0o755)
+    (rehearse.pytester.path / "rendered.yaml").write_text(shop_manifests())
+    monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
+    config = config_in(rehearse.pytester.path)
+    words = (f"--bg-config={config.file}", "--bg-context=mine", "--namespace=theirs", "--bg-dry-run")
+    result = rehearse(GOOD, *words)
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["*context mine, namespace theirs*nothing was sent", "*create * deployments/shop-blue"])
+    assert not (rehearse.pytester.path / "clusters.log").exists()
+    assert not (rehearse.pytester.path / "artifacts").exists()
+    (rehearse.pytester.path / "rendered.yaml").write_text("kind: List\nmetadata: {name: x}\n")
+    assert rehearse.again(*words).ret == 4
+
+
+def test_an_option_of_somebody_elses_is_left_to_them(rehearse: Rehearsal) -> None:
+    theirs = "def pytest_addoption(parser): parser.addoption('--namespace', dest='theirs')\n"
+    (rehearse.pytester.path / "conftest.py").write_text(theirs)
+    rehearse.pytester.makepyfile(
+        test_inner="def test_plain(pytestconfig): assert vars(pytestconfig.option).items() >= EXPECTED.items()\n"
+        "EXPECTED = {'theirs': 'x', 'bg_namespace': ''}"
+    )
+    assert rehearse.again("--namespace=x").ret == 0
 
 
 def test_a_wrong_configuration_is_said_once_before_anything_starts(rehearse: Rehearsal) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import harness.cluster.session
 from tests.test_plugin import CONFTEST, HEAD, ROOT, Rehearsal, rehearse
 
 __all__ = ["rehearse"]
+HERE_TO_STAY = (harness.cluster.session,)
 pytest_plugins = ["pytester"]
 
 OVERRIDES = """
@@ -22,9 +24,8 @@ def release(scenario, namespace):
     return scenario
 """
 OURS = """
-import contextlib
-import harness.cluster.kube
 import harness.release.start
+from harness.cluster import ports, session
 
 class Kube:
     def __init__(self, *_):
@@ -33,20 +34,19 @@ class Kube:
         pass
     def end_namespace(self, name):
         pass
-    def dump(self, name, folder):
+    def dump(self, name, folder, selector):
         pass
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    monkeypatch.setattr(harness.cluster.kube, "Kube", Kube)
+    monkeypatch.setattr(session, "Kube", Kube)
     monkeypatch.setattr(harness.release.start, "start", lambda *parts: parts[-1])
 """
-CLUSTER = "types.SimpleNamespace(nodes="
-LEASED = """types.SimpleNamespace(
-        kubeconfig=None,
-        leases=types.SimpleNamespace(lease=lambda: contextlib.nullcontext(30080)),
-        ledger=pathlib.Path(pytestconfig.rootpath, "ledger"),
-        nodes="""
+CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")"""
+LEASED = """session.OwnCluster(
+        name="", kubeconfig=None, kubectl=None, kind_binary=None, nodes=nodes, leases=ports.Leases(),
+        ledger=pathlib.Path(pytestconfig.rootpath, "ledger"), environment={}, smoke_image="", engine="simulated",
+        store=None)"""
 BODY = """
 from tests import simulated
 

@@ -25,6 +25,11 @@ class Refused(ClusterError):
         self.status = status
         self.reason = reason
 
+    @property
+    def lacks_right(self) -> bool:
+        """RBAC has said no; an exceeded quota or a policy for pods is forbidden in other words."""
+        return self.status == 403 and " cannot " in self.what
+
 
 @dataclass(frozen=True)
 class RolloutStatus:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from harness.cluster.answers import Json, Refused
+from harness.cluster.permissions import asked
 from harness.errors import ClusterError
 
 CONNECT_SECONDS = 3.0
@@ -31,10 +32,18 @@ class Api:
         pool: a connection pool with the cluster's certificates.
         host: the API server, ``https://address:port``.
         headers: gives the authorization headers of the next call.
+        call_seconds: without a byte until a call is given up, unless told otherwise for one.
 
     """
 
-    def __init__(self, pool: urllib3.PoolManager, host: str, headers: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        pool: urllib3.PoolManager,
+        host: str,
+        headers: Callable[[], Mapping[str, str]],
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        self._call_seconds = call_seconds
         self._pool = pool
         self._host = host.rstrip("/")
         self._headers = headers
@@ -48,7 +57,7 @@ class Api:
         query: Mapping[str, str | int] | None = None,
         body: Any = None,
         content_type: str = "application/json",
-        timeout: float = CALL_SECONDS,
+        timeout: float | None = None,
     ) -> bytes:
         """Send one request once and return the whole answer.
 
@@ -65,12 +74,16 @@ class Api:
             ClusterError: no answer in time, or no connection.
 
         """
-        answer = self._open(method, path, query, body, content_type, timeout, preload=True)
+        answer = self._open(method, path, query, body, content_type, timeout or self._call_seconds, preload=True)
         return answer.data
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Json:
         """GET a JSON object."""
         return _parse(self.send("GET", path, query=query), path)
+
+    def post(self, path: str, body: Any) -> Json:
+        """POST an object, once, and return the server's answer."""
+        return _parse(self.send("POST", path, body=body), path)
 
     def patch(self, path: str, body: Any, content_type: str = MERGE, **query: str | int) -> Json:
         """PATCH an object, once, and return what it became."""
@@ -162,7 +175,7 @@ class Api:
             text = answer.data
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {path}: no answer from the API server: {error}", _UNREACHABLE) from error
-        raise _refused(method, path, answer.status, text)
+        raise _refused(method, path, query, answer.status, text)
 
     def _stream(self, path: str, query: Mapping[str, str | int], stop: threading.Event) -> Iterator[Json]:
         asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
@@ -216,7 +229,7 @@ def _parse(data: bytes, path: str) -> Json:
     return value
 
 
-def _refused(method: str, path: str, status: int, text: bytes) -> Refused:
+def _refused(method: str, path: str, query: Mapping[str, str | int] | None, status: int, text: bytes) -> Refused:
     """The server's own words (a Status object's message, else the body's beginning)."""
     reason, message = "", text.decode(errors="replace").strip()[:1000]
     try:
@@ -224,4 +237,9 @@ def _refused(method: str, path: str, status: int, text: bytes) -> Refused:
         reason, message = str(told.get("reason", "")), str(told.get("message", message))
     except (ValueError, AttributeError):
         pass  # no Status object: a proxy's or an application's own answer, kept as it is
-    return Refused(f"{method} {path}: {status} {message}", status=status, reason=reason)
+    error = Refused(f"{method} {path}: {status} {message}", status=status, reason=reason)
+    if status == 401:
+        error.mend = "log in again: the context's credentials have expired, or the cluster doesn't know them"
+    elif error.lacks_right:
+        error.mend = f"allow it to {asked(method, path, query) or path}: `bluegreen rbac` prints the whole Role"
+    return error

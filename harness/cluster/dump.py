@@ -30,7 +30,7 @@ RESOURCES = (
 LOG_LINES = 500
 
 
-def dump(kube: Kube, namespace: str, folder: Path) -> tuple[str, ...]:
+def dump(kube: Kube, namespace: str, folder: Path, selector: str = "") -> tuple[str, ...]:
     """Write a namespace's state below ``folder``.
 
     A part that can't be had is written as ``<part>.error`` with the reason, and the rest goes on: half the evidence
@@ -40,6 +40,7 @@ def dump(kube: Kube, namespace: str, folder: Path) -> tuple[str, ...]:
         kube: the cluster.
         namespace: what to write down.
         folder: made if absent; ``<resource>.yaml``, ``events.txt``, ``logs/<pod>.<container>.log``.
+        selector: only objects with these labels, ``key=value``: what else is there is not ours to keep.
 
     Returns:
         The parts that could not be had.
@@ -61,10 +62,10 @@ def dump(kube: Kube, namespace: str, folder: Path) -> tuple[str, ...]:
             missing.append(name)
 
     for resource, group in RESOURCES:
-        keep(f"{resource}.yaml", partial(_objects, kube, namespace, resource, group))
+        keep(f"{resource}.yaml", partial(_objects, kube, namespace, resource, group, selector))
     keep("events.txt", lambda: "".join(f"{event}\n" for event in kube.events(namespace)))
     try:
-        pods = kube.pods(namespace)
+        pods = kube.pods(namespace, dict([selector.split("=", 1)]) if selector else None)
     except ClusterError:  # told above: pods.yaml.error says why
         pods = ()
     for pod in pods:
@@ -76,8 +77,8 @@ def dump(kube: Kube, namespace: str, folder: Path) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _objects(kube: Kube, namespace: str, resource: str, group: str) -> str:
-    objects = kube.objects(namespace, resource, group)
+def _objects(kube: Kube, namespace: str, resource: str, group: str, selector: str) -> str:
+    objects = kube.objects(namespace, resource, group, selector)
     for item in objects:
         item["metadata"].pop("managedFields", None)
     return yaml.safe_dump_all(objects, sort_keys=False)

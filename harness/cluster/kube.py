@@ -1,4 +1,4 @@
-"""The cluster's API as the harness uses it; the only module that imports ``kubernetes`` (for kubeconfig files).
+"""The cluster's API as the harness uses it.
 
 Every call is bounded and goes out once. The client's own default (``retries=None``) is urllib3's: three more attempts
 to connect, and for GET, PUT and DELETE three more sends. A PATCH that was sent is not repeated even so, but a failure
@@ -7,54 +7,19 @@ that was hidden three times is not what the record should call an answer at the 
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import yaml
-from kubernetes import client, config
 
 from harness.cluster import answers
 from harness.cluster.answers import Endpoint, EventInfo, JobResult, Json, NodeInfo, PodInfo, Refused, RolloutStatus
 from harness.cluster.api import APPLY, STRATEGIC, Api, segment
 from harness.cluster.dump import dump
-from harness.errors import ClusterError, ConfigurationError
+from harness.cluster.kubeconfig import connect
+from harness.errors import ClusterError
 from harness.waiting import until
 
-POOL_SIZE = 16
 DELETE_SECONDS = 120.0
-
-
-def connect(kubeconfig: Path, context: str | None) -> Api:
-    """The API of the cluster that a kubeconfig file names; nothing is sent yet.
-
-    Raises:
-        ConfigurationError: the file or the context can't be used.
-
-    """
-    settings = client.Configuration()
-    try:
-        config.load_kube_config(
-            config_file=str(kubeconfig), context=context, client_configuration=settings, persist_config=False
-        )
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"{kubeconfig}: can't be used{f' with context {context!r}' if context else ''}: {error}",
-            "name a kubeconfig file (and context) of the cluster to test",
-        ) from error
-    settings.retries = False  # None means urllib3's default, three
-    settings.connection_pool_maxsize = POOL_SIZE
-    if _is_loopback(settings.host):
-        settings.proxy = None  # a proxy of the environment can't reach this machine's loopback
-    pool = client.ApiClient(settings).rest_client.pool_manager
-
-    def headers() -> dict[str, str]:
-        token = settings.auth_settings().get("BearerToken")
-        return {token["key"]: token["value"]} if token else {}
-
-    return Api(pool, settings.host, headers)
 
 
 class Kube:
@@ -198,6 +163,11 @@ class Kube:
         """The Service's selector, live."""
         return dict(self._api.get(f"{_in(namespace, 'services')}/{segment(name)}")["spec"].get("selector") or {})
 
+    def node_port(self, namespace: str, name: str, port: int) -> int:
+        """The NodePort that leads to a Service's port; 0 where it has none."""
+        ports = self._api.get(f"{_in(namespace, 'services')}/{segment(name)}")["spec"].get("ports", [])
+        return next((int(one.get("nodePort", 0)) for one in ports if one["port"] == port), 0)
+
     def patch_service_selector(self, namespace: str, name: str, selector: Mapping[str, str | None]) -> str:
         """Change keys of a Service's selector by exactly one request.
 
@@ -256,13 +226,14 @@ class Kube:
         target = f"{_in(namespace, 'pods')}/{segment(f'{pod}:{port}')}/proxy/{path.lstrip('/')}"
         return self._api.send("GET", target, timeout=timeout)
 
-    def objects(self, namespace: str, resource: str, group: str = "v1") -> list[Json]:
-        """All objects of one resource, e.g. ``("deployments", "apps/v1")``."""
-        return list(self._api.get(_in(namespace, resource, group))["items"])
+    def objects(self, namespace: str, resource: str, group: str = "v1", selector: str = "") -> list[Json]:
+        """All objects of one resource, e.g. ``("deployments", "apps/v1")``, whose labels match ``selector``."""
+        query: dict[str, str | int] = {"labelSelector": selector} if selector else {}
+        return list(self._api.get(_in(namespace, resource, group), query)["items"])
 
-    def dump(self, namespace: str, folder: Path) -> tuple[str, ...]:
+    def dump(self, namespace: str, folder: Path, selector: str = "") -> tuple[str, ...]:
         """Write the namespace's state below ``folder`` (see ``harness.cluster.dump``); returns what couldn't be had."""
-        return dump(self, namespace, folder)
+        return dump(self, namespace, folder, selector)
 
     # -- Jobs -------------------------------------------------------------------------------------------------
 
@@ -285,11 +256,3 @@ class Kube:
 def _in(namespace: str, resource: str, group: str = "v1") -> str:
     """The path of a namespace's collection."""
     return f"/{'apis' if '/' in group else 'api'}/{group}/namespaces/{segment(namespace)}/{resource}"
-
-
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(host).hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"

@@ -21,7 +21,9 @@ from harness.errors import SetupError
 PREFIX = "bluegreen-"
 LABEL = "io.x-k8s.kind.cluster"
 OWNED = ("bluegreen.dev/owner", "pytest-bluegreen")
-"""Label, key and value, of every namespace and node that the harness makes."""
+"""Label, key and value, of all that the harness makes: nodes, namespaces, and each object in them."""
+ALLOWED = ("bluegreen.dev/allow", "pytest-bluegreen")
+"""Label by which the owner of a namespace lets the harness in beside what is there; the harness never sets it."""
 
 
 def name_of(checkout: Path) -> str:

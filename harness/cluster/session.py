@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import binaries, engine, host, images, ingress, kind, owned, packages
+from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, owned, packages
+from harness.cluster.kube import Kube
+from harness.cluster.owned import OWNED
 from harness.cluster.ports import INGRESS_NODE_PORT, Leases
+from harness.cluster.running import Place
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, cache_root
 from harness.errors import SetupError
@@ -69,18 +73,12 @@ class Options:
 
 
 @dataclass
-class Cluster:
-    """A running cluster, as the rest of the harness sees it.
+class OwnCluster:
+    """A kind cluster of ours: `harness.cluster.running.Cluster`, and what only such a one has.
 
     Attributes:
-        name, kubeconfig, kubectl: how to reach it.
         kind_binary: what made it.
-        nodes: every node.
-        leases: its NodePorts.
-        ledger: host folder that every node has mounted for arrival records, or None.
-        environment: facts for the verdict's ``environment``.
-        smoke_image: image of the smoke Job.
-        engine, store: the machine underneath.
+        leases: its mapped NodePorts.
 
     """
 
@@ -95,21 +93,44 @@ class Cluster:
     smoke_image: str
     engine: engine.Engine = field(repr=False)
     store: Store = field(repr=False)
+    allowed_faults: tuple[str, ...] = ()
 
-    def entries(self, node_port: int) -> list[tuple[str, int, str]]:
-        """(host, port, node name) of ``node_port`` on every node: mapped on 127.0.0.1, or the node's own address."""
+    def lacks(self, path: str) -> str:
+        """Nothing: every path has its entries."""
+        del path
+        return ""
+
+    @contextlib.contextmanager
+    def place(self, path: str) -> Iterator[Place]:
+        """A fresh namespace; afterwards the Ingress goes at once, the pods without grace, the rest in its own time."""
+        del path
+        kube = Kube(self.kubeconfig)
+        name = f"bg-{secrets.token_hex(4)}"
+        with self.leases.lease() as node_port:
+            kube.create_namespace(name, dict([OWNED]))
+            try:
+                yield Place(name, node_port, kube)
+            finally:
+                kube.end_namespace(name)
+                if self.ledger is not None:
+                    arrivals.discard(self.ledger / name)
+
+    def names(self, path: str) -> list[str]:
+        """The nodes' names, on every path."""
+        del path
+        return [node.name for node in self.nodes]
+
+    def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
+        """(host, port, node name) of every node: mapped on 127.0.0.1, or the node's own address."""
+        port = INGRESS_NODE_PORT if path == "ingress" else node_port
         return [
-            ("127.0.0.1", node.mapped[node_port], node.name) if node.mapped else (node.address, node_port, node.name)
+            ("127.0.0.1", node.mapped[port], node.name) if node.mapped else (node.address, port, node.name)
             for node in self.nodes
         ]
 
-    def ingress_entries(self) -> list[tuple[str, int, str]]:
-        """The proxy's entries."""
-        return self.entries(INGRESS_NODE_PORT)
-
 
 @contextlib.contextmanager
-def cluster(options: Options, applications: Sequence[Application], say: Say) -> Iterator[Cluster]:
+def cluster(options: Options, applications: Sequence[Application], say: Say) -> Iterator[OwnCluster]:
     """A healthy cluster with every image loaded and the ingress answering, for the duration of the block.
 
     Raises:
@@ -143,7 +164,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             kind.wait_nodes(ours)
             _load(ours, source, [*built, smoke, *source.to_load()], store)
             ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
-            yield Cluster(
+            yield OwnCluster(
                 name=name,
                 kubeconfig=ours.kubeconfig_path,
                 kubectl=tools.kubectl,

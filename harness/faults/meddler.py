@@ -10,15 +10,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cluster.shell import run
 from harness.config import Config
 from harness.errors import ConfigurationError
+from harness.faults.reach import why_not
 from harness.journal import Journal
 from harness.waiting import until
 
 if TYPE_CHECKING:
+    from harness.cluster.engine import Engine
     from harness.cluster.kube import Kube
-    from harness.cluster.session import Cluster
+    from harness.cluster.running import Cluster
     from harness.load import Load
     from harness.release.verbs import Release
 
@@ -85,10 +86,13 @@ class Meddler:
             self._annotate(self._config.ingress.name, *(f"{key}-" for key in RETRIES))
 
     def _annotate(self, ingress: str, *annotations: str) -> None:
-        """By kubectl, as a person would."""
-        words: list[str | Path] = [self._cluster.kubectl, "--kubeconfig", self._cluster.kubeconfig]
-        words += ["--namespace", self._namespace, "annotate", "ingress", ingress, *annotations]
-        run(words, f"annotate Ingress {ingress}", timeout=30)
+        """By kubectl, as a person would, on the control plane."""
+        words = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--namespace", self._namespace]
+        words += ["annotate", "ingress", ingress, *annotations]
+        self._engine("exec", self._control_plane(), *words, what=f"annotate Ingress {ingress}")
+
+    def _control_plane(self) -> str:
+        return next(node.name for node in self._cluster.nodes if node.name.endswith("control-plane"))
 
     @contextlib.contextmanager
     def idle_side_scaled_to_zero(self) -> Iterator[None]:
@@ -107,7 +111,9 @@ class Meddler:
     @contextlib.contextmanager
     def stalled_controller_manager(self) -> Iterator[None]:
         """Stop the controller manager's process for the block: selectors change, endpoints don't."""
-        control_plane = next(node.name for node in self._cluster.nodes if node.name.endswith("control-plane"))
+        if reason := why_not("controller-manager-stalled", self._cluster):
+            raise ConfigurationError(reason, "run this scenario on a cluster of its own")
+        control_plane = self._control_plane()
         with self._fault("controller-manager-stalled", control_plane):
             self._signal(control_plane, "STOP")
             try:
@@ -133,11 +139,16 @@ class Meddler:
     def _state(self, node: str) -> str:
         """The process' state in one letter (proc(5)): T is stopped by a signal."""
         words = ["ps", "-C", PROCESS, "-o", "stat="]
-        return self._cluster.engine("exec", node, *words, what="read the controller manager's state").stdout[:1]
+        return self._engine("exec", node, *words, what="read the controller manager's state").stdout[:1]
 
     def _signal(self, node: str, name: str) -> None:
         words = ["pkill", f"-{name}", "-x", PROCESS]
-        self._cluster.engine("exec", node, *words, what=f"send SIG{name} to the controller manager")
+        self._engine("exec", node, *words, what=f"send SIG{name} to the controller manager")
+
+    @property
+    def _engine(self) -> Engine:
+        assert self._cluster.engine is not None, "asked beforehand"  # noqa: S101
+        return self._cluster.engine
 
     @contextlib.contextmanager
     def _selecting(self, kind: str, value: str | None) -> Iterator[None]:

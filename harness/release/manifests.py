@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from harness.cluster.answers import Refused
+from harness.cluster.owned import OWNED
 from harness.cluster.shell import run, tail
 from harness.config import Config
 from harness.errors import ConfigurationError
@@ -57,7 +59,7 @@ class Placement:
     Attributes:
         namespace: the namespace's name.
         version: the application's version, on both sides; the idle one has no pods yet.
-        node_port: the leased NodePort; None leaves the Service as the manifests have it.
+        node_port: the leased NodePort; 0 lets the API pick one, None leaves the Service as the manifests have it.
         ingress: whether the Ingress is kept.
 
     """
@@ -96,7 +98,8 @@ def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> li
 
     Changed are: the namespace; the image (and pull policy) of the application's container; the idle side's
     replicas, 0 until something is deployed there; the arrival record's folder, one per namespace; the Service's
-    type, NodePort on the leased port. The NodePort is only the way in: the selector stays the switch.
+    type, NodePort on the leased port. The NodePort is only the way in: the selector stays the switch. Everything gets
+    the harness' label.
 
     Raises:
         ConfigurationError: the manifests lack what the configuration names, or hold what can't be thrown away.
@@ -109,6 +112,7 @@ def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> li
         _one(config, changed, "Ingress", config.ingress.name)
     for item in changed:
         _move(config, item, placement.namespace)
+        mark(item)
     service = _one(config, changed, "Service", config.service.name)
     for side in config.sides.deployments:
         _one(config, changed, "Service", config.service.internal_of(side))
@@ -130,6 +134,14 @@ def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> li
     return sorted(changed, key=lambda item: ORDER.index(item["kind"]) if item["kind"] in ORDER else len(ORDER))
 
 
+def mark(item: Json) -> None:
+    """Label an object, and the pods that come of it, as the harness' own: what is cleaned up is found by it."""
+    for part in (item, (item.get("spec") or {}).get("template")):
+        if isinstance(part, dict) and (part is item or "spec" in part):
+            metadata = part.setdefault("metadata", {})
+            metadata["labels"] = {**(metadata.get("labels") or {}), **dict([OWNED])}
+
+
 def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -> None:
     """Apply the prepared objects.
 
@@ -139,13 +151,26 @@ def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -
 
     """
     for item in objects:
-        try:
+        with blaming_file(config, item):
             kube.apply([item], namespace)
-        except Refused as error:
-            if error.status >= 500:
-                raise
-            file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
-            raise ConfigurationError(f"{file}: {error.what}", "mend the manifests by the server's message") from error
+
+
+@contextlib.contextmanager
+def blaming_file(config: Config, item: Json) -> Iterator[None]:
+    """Where the API server refuses an object in the block, name the file that it is from.
+
+    Raises:
+        ConfigurationError: as ``apply``.
+
+    """
+    try:
+        yield
+    except Refused as error:
+        if error.status >= 500 or error.status == 401 or error.lacks_right:
+            raise
+        file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
+        mend = error.mend or "mend the manifests by the server's message"
+        raise ConfigurationError(f"{file}: {error.what}", mend) from error
 
 
 def _move(config: Config, item: Json, namespace: str) -> None:
@@ -192,7 +217,9 @@ def _enter_by(config: Config, service: Json, node_port: int) -> None:
         )
     service["spec"]["type"] = "NodePort"
     service["spec"].pop("clusterIP", None)
-    ports[0]["nodePort"] = node_port
+    ports[0].pop("nodePort", None)
+    if node_port:
+        ports[0]["nodePort"] = node_port
 
 
 def _containers(deployment: Json) -> Iterator[Json]:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from harness.cluster.answers import JobResult
+from harness.cluster.owned import OWNED
 from harness.config import Config
 from harness.errors import ClusterError, SmokeFailed, WaitTimeout
 from harness.release.clock import Clock
@@ -43,6 +44,7 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
     args += ["--timeout", f"{min(REQUEST_SECONDS, config.limits.smoke_seconds):g}"]
     for header, value in config.request.headers.items():
         args += ["--header", f"{header}:{value}"]
+    labels = {"app.kubernetes.io/name": "bluegreen-smoke", **dict([OWNED])}
     container = {
         "name": "smoke",
         "image": image,
@@ -54,17 +56,18 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
             "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "bluegreen-smoke"}},
+        "metadata": {"name": name, "labels": labels},
         "spec": {
             "backoffLimit": 0,  # one attempt: a second one would hide the first one's failure
             "activeDeadlineSeconds": round(limit_seconds(config)) + 10,  # after the wait, for a harness that died
             "template": {
-                "metadata": {"labels": {"app.kubernetes.io/name": "bluegreen-smoke"}},
+                "metadata": {"labels": labels},
                 "spec": {
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": False,

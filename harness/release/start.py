@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare, render
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
 
 if TYPE_CHECKING:
-    from harness.cluster.kube import Kube
-    from harness.cluster.session import Cluster
+    from harness.cluster.running import Cluster, Place
     from harness.config import Config
     from harness.scenario import Scenario
 
 
-def start(config: Config, cluster: Cluster, kube: Kube, namespace: str, node_port: int, scenario: Scenario) -> Release:
+def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) -> Release:
     """Apply the application's manifests with the old version live, wait until it is ready, observe it.
 
     Args:
         config: the application.
         cluster: kubectl, smoke image.
-        kube: the cluster's API.
-        namespace: a fresh one.
-        node_port: the leased one, on which the Service is entered.
+        place: the namespace, and how the Service is entered there.
         scenario: its journal is written, and its end ends the observation.
 
     Raises:
@@ -32,14 +30,17 @@ def start(config: Config, cluster: Cluster, kube: Kube, namespace: str, node_por
 
     """
     live = config.app.old
-    placement = Placement(namespace, live, node_port, ingress=scenario.path == "ingress")
+    kube = place.kube
+    placement = Placement(place.name, live, place.node_port, ingress=scenario.path == "ingress")
     objects = prepare(config, render(cluster.kubectl, config.app.manifests), placement)
+    if place.prefix:
+        objects = isolate(config, objects, place.prefix)
     release = Release(
         kube,
         config,
-        SelectorSwitch(kube, namespace, config),
+        SelectorSwitch(kube, place.name, config),
         scenario.journal,
-        namespace,
+        place.name,
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
     )

@@ -1,0 +1,114 @@
+"""The commands around a cluster that is there already: ``rbac``, ``preflight``, ``clean --bg-context``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import EXIT_PASS, ConfigurationError
+
+if TYPE_CHECKING:  # `bluegreen clean` runs without any package
+    from harness.cluster.existing import Options
+    from harness.config import Config
+
+COMMANDS = ("rbac", "preflight")
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[argparse.ArgumentParser, ...]:
+    """Add the commands; returns their parsers."""
+    rbac = commands.add_parser("rbac", help="print the Role that a run on your cluster needs", allow_abbrev=False)
+    look = commands.add_parser("preflight", help="say what would keep a run from its verdict", allow_abbrev=False)
+    _of_the_application(rbac)
+    _of_the_application(look)
+    _of_the_cluster(look)
+    look.add_argument("--bg-target", action="append", default=[], metavar="[service=|ingress=]HOST[:PORT]")
+    look.add_argument("--bg-node-port", type=int, default=0, metavar="PORT")
+    look.add_argument("--bg-smoke-image", default="", metavar="NAME")
+    return rbac, look
+
+
+def add_to_clean(clean: argparse.ArgumentParser) -> None:
+    """Let ``clean`` speak of a cluster that is there already."""
+    _of_the_application(clean)
+    _of_the_cluster(clean)
+
+
+def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Run one of the commands and return its exit code.
+
+    Raises:
+        HarnessError: what keeps it from its work.
+
+    """
+    from harness.cluster.existing import find_kubectl
+    from harness.release.manifests import render
+
+    if chosen.command == "preflight":
+        from harness import preflight
+
+        lines = preflight.look(_config(chosen), _options(chosen) if chosen.bg_context else None)
+        for line in lines:
+            say(str(line))
+        return preflight.exit_code(lines)
+    if chosen.command == "rbac":
+        from harness import rbac
+
+        config = _config(chosen)
+        say(rbac.manifests(config, render(find_kubectl(None), config.app.manifests), chosen.namespace).rstrip())
+        return EXIT_PASS
+    from harness.clean_existing import clean
+
+    # only a namespace that was given needs the manifests: of one that was made everything goes
+    rendered: list[dict[str, Any]] = []
+    if chosen.namespace:
+        rendered = render(find_kubectl(None), _config(chosen).app.manifests)
+    clean(_options(chosen), rendered, say)
+    return EXIT_PASS
+
+
+def cleans_existing(chosen: argparse.Namespace) -> bool:
+    """Whether ``clean`` speaks of a cluster that is there already.
+
+    Raises:
+        ConfigurationError: it says only half of what that takes.
+
+    """
+    if chosen.bg_context and chosen.all:
+        raise ConfigurationError("--all is for clusters that the harness made", "leave --all or --bg-context out")
+    if not chosen.bg_context and (chosen.namespace or chosen.bg_kubeconfig):
+        raise ConfigurationError("no cluster was named", "name it with --bg-context")
+    return bool(chosen.bg_context)
+
+
+def _of_the_application(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", "--bg-config", type=Path, metavar="FILE", help="default: found upwards")
+    parser.add_argument(
+        "--namespace", "--bg-namespace", default="", metavar="NAME", help="the one given to the harness"
+    )
+
+
+def _of_the_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bg-context", default="", metavar="NAME", help="the context of the cluster")
+    parser.add_argument("--bg-kubeconfig", metavar="FILE", help="where the context is (default: KUBECONFIG)")
+
+
+def _config(chosen: argparse.Namespace) -> Config:
+    from harness.config import load
+
+    return load(chosen.config or Path.cwd())
+
+
+def _options(chosen: argparse.Namespace) -> Options:
+    from harness.cluster import existing, kubeconfig, targets
+
+    given = vars(chosen)
+    return existing.Options(
+        kubeconfig=kubeconfig.users_own(chosen.bg_kubeconfig),
+        context=chosen.bg_context,
+        namespace=chosen.namespace,
+        targets=tuple(targets.parse(text) for text in given.get("bg_target", ())),
+        node_port=given.get("bg_node_port", 0),
+        smoke_image=given.get("bg_smoke_image") or existing.SMOKE_IMAGE,
+    )

@@ -1,0 +1,63 @@
+"""What a run would make, change and read on a cluster that somebody else owns: told, not done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.cluster.existing import Options, prefix_of, where
+from harness.cluster.permissions import needed, plural
+from harness.config import Config
+from harness.release.isolate import isolate
+from harness.release.manifests import Placement, prepare
+
+Json = dict[str, Any]
+READING = ("get", "list", "watch")
+
+
+def would_make(config: Config, rendered: Sequence[Json], options: Options) -> list[Json]:
+    """The objects of one scenario as they would be created, the Ingress among them if there is one.
+
+    Raises:
+        ConfigurationError: the manifests don't fit the configuration.
+
+    """
+    name = options.namespace or "bg-00000000"
+    placement = Placement(name, config.app.old, options.node_port, ingress=config.ingress is not None)
+    return isolate(config, prepare(config, rendered, placement), prefix_of(name))
+
+
+def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[str]:
+    """One line per verb and object.
+
+    Args:
+        config: the application.
+        rendered: its manifests.
+        options: the cluster and what of it may be used.
+
+    Raises:
+        ConfigurationError: the manifests don't fit the configuration.
+
+    """
+    name = options.namespace or "bg-(8 hex digits)"
+    objects = would_make(config, rendered, options)
+    told = [f"{config.file}: context {options.context}, {where(options)}; nothing was sent"]
+    if not options.namespace:
+        told += [f"  create           namespaces/{name}", "  create           resourcequotas/bluegreen"]
+    for item in objects:
+        only = " (ingress path only)" if item["kind"] == "Ingress" else ""
+        told.append(f"  create           {plural(item['kind'])}/{item['metadata']['name']}{only}")
+    for deployment in config.sides.deployments.values():
+        told.append(f"  patch            deployments/{deployment} (image) and its scale (replicas)")
+    told.append(f"  patch            services/{config.service.name} (selector)")
+    told.append("  create           jobs/smoke-(side)-(number)")
+    if options.namespace:
+        kinds = sorted({plural(item["kind"]) for item in objects} | {"jobs", "pods"})
+        told.append(f"  deletecollection {', '.join(kinds)} with the harness' label")
+    else:
+        told.append("  deletecollection ingresses, pods")
+        told.append(f"  delete           namespaces/{name}")
+    rights = needed(rendered, admin=config.admin is not None, made=not options.namespace)
+    for verb in READING:
+        told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")
+    return told

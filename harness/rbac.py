@@ -1,0 +1,40 @@
+"""The Role that an account needs for a run, and nothing beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from harness.cluster.permissions import READS, needed, role
+from harness.config import Config
+
+NAME = "bluegreen"
+
+
+def manifests(config: Config, rendered: Sequence[Mapping[str, Any]], namespace: str) -> str:
+    """YAML: the Role and, where no namespace is named, the ClusterRole for runs that make theirs.
+
+    Args:
+        config: the application.
+        rendered: its manifests.
+        namespace: the one that is given to the harness, or "".
+
+    """
+    admin = config.admin is not None
+    given = needed(rendered, admin=admin, made=False)
+    title = f"# For --namespace: all that a run of {config.app.name} does in the namespace it is given.\n"
+    parts = [title + _dump(role("Role", NAME, namespace, given))]
+    if not namespace:
+        made = [*needed(rendered, admin=admin, made=True), *READS]
+        parts.append(
+            "# Only for runs without --namespace: each scenario makes its own. Not needed beside the Role above.\n"
+            "# nodes and ingressclasses are read for the record and by `bluegreen preflight`, and may be left out.\n"
+            + _dump(role("ClusterRole", NAME, "", made))
+        )
+    return "---\n".join(parts)
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(document), sort_keys=False, default_flow_style=None, width=110)

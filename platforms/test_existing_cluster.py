@@ -1,0 +1,185 @@
+"""A cluster that somebody else owns, for real: an account with exactly the printed Role, one namespace, named hosts.
+
+Beside ``make check``, since it needs a cluster: run by ``make nightly``, or ``pytest platforms``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.cluster import session
+from harness.cluster.ports import INGRESS_NODE_PORT, LEASED_NODE_PORTS
+from harness.cluster.shell import run
+from harness.config import load
+from harness.resources import resource
+from harness.setup import applications_of
+from harness.waiting import until
+from platforms.conftest import ROOT
+
+NAME = "bluegreen-theirs"
+CONTEXT = "theirs"
+PORT = LEASED_NODE_PORTS[0]
+CUTOVER = "cutover_loses_nothing"
+
+
+@pytest.fixture(scope="module")
+def owner() -> Iterator[session.OwnCluster]:
+    """A cluster of kind; what follows doesn't know that the harness made it."""
+    options = session.Options(ROOT, resource("images"), resource("manifests"), cluster_name=NAME)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", os.devnull)  # the session sets it: put back at the end
+        with session.cluster(options, applications_of([load(ROOT / "bluegreen.toml")]), print) as made:
+            yield made
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account that may do in one namespace what ``bluegreen rbac`` prints, and nothing else."""
+
+    owner: session.OwnCluster
+    namespace: str
+    kubeconfig: Path
+    folder: Path
+
+    def kubectl(self, *words: str) -> str:
+        """As the cluster's owner."""
+        return _kubectl(self.owner, *words)
+
+    @property
+    def words(self) -> list[str]:
+        """Which cluster and namespace."""
+        return ["--bg-kubeconfig", str(self.kubeconfig), "--bg-context", CONTEXT, "--namespace", self.namespace]
+
+    def bluegreen(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The command, as the tenant."""
+        return self.python("-m", "harness.cli", *words)
+
+    def rehearse(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A cutover, as the tenant."""
+        artifacts = ("--bg-artifacts", str(self.folder / "artifacts"), "--bg-rerun-inconclusive")
+        return self.python("-m", "pytest", "scenarios", *self.words, *artifacts, *words)
+
+    def python(self, *words: str) -> subprocess.CompletedProcess[str]:
+        path = f"{self.owner.kubectl.parent}:{os.environ['PATH']}"
+        return subprocess.run([sys.executable, *words], cwd=ROOT, env={**os.environ, "PATH": path},
+                              capture_output=True, text=True, timeout=600, check=False)  # fmt: skip
+
+    def left(self) -> list[str]:
+        """What is in the namespace, beside what Kubernetes and the account need."""
+        kinds = "deployments,replicasets,pods,services,ingresses,jobs,poddisruptionbudgets,configmaps,resourcequotas"
+        found = self.kubectl("get", kinds, "-n", self.namespace, "-o", "name").split()
+        return [name for name in found if name != "configmap/kube-root-ca.crt"]
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "artifacts" / "latest" / "verdict.json").read_text()))
+
+
+@pytest.fixture
+def tenant(owner: session.OwnCluster, tmp_path: Path) -> Iterator[Tenant]:
+    """A namespace with an account, as docs/your-cluster.md tells its owner to make them."""
+    kubectl = partial(_kubectl, owner)
+    namespace = f"shop-{os.getpid()}"
+    kubectl("create", "namespace", namespace)
+    try:
+        kubectl("create", "serviceaccount", "rehearsal", "-n", namespace)
+        given = Tenant(owner, namespace, tmp_path / "kubeconfig", tmp_path)
+        printed = given.bluegreen("rbac", "--namespace", namespace)
+        assert printed.returncode == 0, printed.stderr
+        (tmp_path / "role.yaml").write_text(printed.stdout)
+        kubectl("apply", "-f", str(tmp_path / "role.yaml"))
+        kubectl("create", "rolebinding", "bluegreen", "-n", namespace, "--role=bluegreen",
+                f"--serviceaccount={namespace}:rehearsal")  # fmt: skip
+        token = kubectl("create", "token", "rehearsal", "-n", namespace, "--duration=2h").strip()
+        theirs = yaml.safe_load(owner.kubeconfig.read_text())
+        cluster = theirs["clusters"][0]["name"]
+        theirs["users"] = [{"name": "rehearsal", "user": {"token": token}}]
+        theirs["contexts"] = [{"name": CONTEXT, "context": {"cluster": cluster, "user": "rehearsal"}}]
+        theirs["current-context"] = CONTEXT
+        given.kubeconfig.write_text(yaml.safe_dump(theirs))
+        yield given
+    finally:
+        kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=120s")
+
+
+def _kubectl(owner: session.OwnCluster, *words: str) -> str:
+    command: list[str | Path] = [owner.kubectl, "--kubeconfig", owner.kubeconfig, *words]
+    return run(command, f"kubectl {words[0]} {words[1]}", timeout=150).stdout
+
+
+def targets(owner: session.OwnCluster, way: str) -> list[str]:
+    """The options that name each node: its own address, or the port of this machine that leads to it."""
+    if way == "addresses":
+        return [word for node in owner.nodes for word in ("--bg-target", f"service={node.address}")]
+    if not owner.nodes[0].mapped:
+        pytest.skip("the engine maps no port without a proxy: nodes are reached by their addresses alone")
+    mapped = [("service", node.mapped[PORT]) for node in owner.nodes]
+    mapped.append(("ingress", owner.nodes[0].mapped[INGRESS_NODE_PORT]))
+    named = [word for path, port in mapped for word in ("--bg-target", f"{path}=127.0.0.1:{port}")]
+    return [*named, "--bg-node-port", str(PORT)]
+
+
+@pytest.mark.parametrize(
+    ("way", "expression", "paths"),
+    [("addresses", f"{CUTOVER} and service", {"service"}), ("mapped", CUTOVER, {"service", "ingress"})],
+)
+def test_a_cutover_with_exactly_the_printed_role(tenant: Tenant, way: str, expression: str, paths: set[str]) -> None:
+    named = targets(tenant.owner, way)
+    before = tenant.kubectl("get", "namespaces", "-o", "name")
+    looked = tenant.bluegreen("preflight", *tenant.words, *named)
+    assert looked.returncode == 0, looked.stdout
+    done = tenant.rehearse("-k", expression, *named)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    verdict = tenant.verdict
+    assert verdict["verdict"] == "pass"
+    assert {one["path"] for one in verdict["scenarios"]} == paths
+    for one in verdict["scenarios"]:
+        assert one["samples"]["by_class"]["fresh"]["issued"] >= 2000
+        assert one["unproven"] == ["arrivals: the cluster has no folder for records"]
+    assert verdict["environment"]["nodes"] is None  # the Role doesn't reach that far
+    assert tenant.left() == []
+    assert tenant.kubectl("get", "namespaces", "-o", "name") == before
+
+
+def test_without_the_role_it_ends_at_once_and_says_what_is_missing(tenant: Tenant) -> None:
+    tenant.kubectl("delete", "rolebinding", "bluegreen", "-n", tenant.namespace)
+    named = ["--bg-target", "service=127.0.0.1"]
+    done = tenant.rehearse("-k", f"{CUTOVER} and service", *named)
+    assert done.returncode == 11, done.stdout
+    assert "bluegreen rbac" in done.stdout
+    assert tenant.bluegreen("preflight", *tenant.words, *named).returncode == 11
+    assert tenant.left() == []
+
+
+def test_what_a_killed_run_left_is_found_and_nothing_else_goes(tenant: Tenant) -> None:
+    tenant.kubectl("create", "configmap", "theirs", "-n", tenant.namespace)
+    tenant.kubectl("label", "namespace", tenant.namespace, "bluegreen.dev/allow=pytest-bluegreen")
+    named = targets(tenant.owner, "addresses")
+    words = [sys.executable, "-m", "pytest", "scenarios", "-k", f"{CUTOVER} and service", *tenant.words, *named]
+    words += ["--bg-artifacts", str(tenant.folder / "artifacts")]
+    path = f"{tenant.owner.kubectl.parent}:{os.environ['PATH']}"
+    with (tenant.folder / "log").open("wb") as log:
+        killed = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=log, stderr=log)
+        try:
+            until(lambda: any("pod/" in name for name in tenant.left()), "the first pod", timeout=120, every=0.5)
+        finally:
+            killed.kill()
+            killed.wait()
+    refused = tenant.rehearse("-k", f"{CUTOVER} and service", *named)
+    assert refused.returncode == 4, refused.stdout
+    assert "bluegreen clean" in refused.stdout
+    cleaned = tenant.bluegreen("clean", *tenant.words)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert "deployments/" in cleaned.stdout
+    assert tenant.left() == ["configmap/theirs"]

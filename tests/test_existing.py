@@ -1,0 +1,348 @@
+"""A cluster that somebody else owns: what is touched, what never is, and what is said about it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness import dry_run
+from harness.cluster import existing
+from harness.cluster.answers import Refused
+from harness.cluster.existing import Options
+from harness.cluster.kube_careful import SELECTOR, CarefulKube
+from harness.cluster.owned import ALLOWED, OWNED
+from harness.cluster.targets import entries, parse
+from harness.config import Config
+from harness.errors import ClusterError, ConfigurationError, SetupError
+from harness.faults import reach
+from harness.release.isolate import isolate, private
+from harness.release.manifests import Placement, prepare
+from tests.conftest import Programs
+from tests.fake_kube import config_in
+from tests.fake_server import Server, shop_manifests
+from tests.test_kube import FakeApi, kubeconfig, server
+
+__all__ = ["server"]
+
+NS = "/api/v1/namespaces/shop"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
+OURS = dict([OWNED])
+
+
+@pytest.fixture
+def cluster(server: FakeApi) -> Server:
+    made = Server(server)
+    made.put(NS)
+    return made
+
+
+@pytest.fixture
+def options(cluster: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = kubeconfig(tmp_path, f"http://127.0.0.1:{cluster.api.server_address[1]}")
+    return Options(file, "c", "shop", (parse("10.0.0.1"),), kubectl="/bin/true")
+
+
+@pytest.fixture
+def kube(options: Options) -> CarefulKube:
+    return CarefulKube(options.kubeconfig, options.context)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return config_in(tmp_path)
+
+
+@pytest.fixture
+def rendered() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(shop_manifests()))
+
+
+@pytest.fixture
+def running(options: Options) -> Iterator[existing.Existing]:
+    with existing.cluster(options, lambda text: None) as made:
+        yield made
+
+
+# -- what is touched --------------------------------------------------------------------------------------------------
+
+
+def test_a_given_namespace_is_left_as_it_was(
+    running: existing.Existing, cluster: Server, config: Config, rendered: list[dict[str, Any]]
+) -> None:
+    before = dict(cluster.objects)
+    with running.place("service") as place:
+        assert (place.name, place.node_port, place.selector) == ("shop", 0, SELECTOR)
+        objects = isolate(config, prepare(config, rendered, Placement("shop", "v1", 0)), place.prefix)
+        place.kube.apply(objects, "shop")
+        place.kube.run_job("shop", {"metadata": {"name": "smoke-1", "labels": OURS}})
+        assert len(cluster.names()) == len(before) + 7
+        labelled = [one for path, one in cluster.objects.items() if path not in before]
+        assert all(one["metadata"]["labels"].items() >= OURS.items() for one in labelled)
+        assert all(cluster.objects[f"{DEPLOYMENTS}/shop-{side}"]["spec"]["template"]["metadata"]["labels"].items()
+                   >= OURS.items() for side in ("blue", "green"))  # fmt: skip
+        cluster.put(f"{NS}/configmaps/theirs")  # meanwhile
+    assert set(cluster.objects) == {*before, f"{NS}/configmaps/theirs"}
+    assert not any(call.startswith(("PATCH", "PUT")) for call in cluster.changes)
+    assert {call for call in cluster.changes if call.startswith("DELETE")} == {
+        *(f"DELETE {path}" for path in (f"{NS}/services", DEPLOYMENTS, "/apis/batch/v1/namespaces/shop/jobs")),
+        "DELETE /apis/networking.k8s.io/v1/namespaces/shop/ingresses",
+    }
+
+
+def test_a_namespace_of_its_own_is_bounded_and_goes(options: Options, cluster: Server) -> None:
+    with existing.cluster(replace(options, namespace=""), lambda text: None) as made, made.place("service") as place:
+        assert place.name.startswith("bg-")
+        assert cluster.objects[f"/api/v1/namespaces/{place.name}"]["metadata"]["labels"] == OURS
+        quota = cluster.objects[f"/api/v1/namespaces/{place.name}/resourcequotas/bluegreen"]
+        assert quota["spec"]["hard"]["services.loadbalancers"] == "0"
+    assert list(cluster.objects) == [NS]
+
+
+def test_a_namespace_that_can_not_be_bounded_is_not_used(options: Options, cluster: Server) -> None:
+    cluster.forbidden = {"create resourcequotas"}
+    fresh = replace(options, namespace="")
+    with existing.cluster(fresh, print) as made, pytest.raises(Refused, match="resourcequotas"), made.place("service"):
+        raise AssertionError("never entered")
+    assert list(cluster.objects) == [NS]
+
+
+def test_pods_of_others_stay(kube: CarefulKube, cluster: Server) -> None:
+    cluster.put(f"{NS}/pods/theirs")
+    cluster.put(f"{NS}/pods/ours", OURS)
+    kube.delete_pods_now("shop")
+    assert cluster.names("pods/") == ["pods/theirs"]
+
+
+def test_a_name_that_exists_is_refused_and_stays_as_it_is(kube: CarefulKube, cluster: Server) -> None:
+    cluster.put(f"{NS}/services/shop", spec={"selector": {"app": "theirs"}})
+    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}}
+    with pytest.raises(Refused, match=r"Service/shop can't be made.*409") as error:
+        kube.apply([item], "shop")
+    assert "never changed" in error.value.mend
+    assert cluster.objects[f"{NS}/services/shop"]["spec"] == {"selector": {"app": "theirs"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "labels", "allowed", "said", "mend"),
+    [
+        (f"{DEPLOYMENTS}/theirs", {}, False, "not ours: deployments/theirs", "bluegreen.dev/allow=pytest-bluegreen"),
+        (f"{NS}/pods/left", OURS, True, "a harness made: pods/left", "bluegreen clean"),
+        (f"{DEPLOYMENTS}/theirs", {}, True, "", ""),
+        (f"{NS}/configmaps/kube-root-ca.crt", {}, False, "", ""),
+    ],
+)
+def test_who_lives_in_a_namespace_decides_whether_it_is_used(
+    kube: CarefulKube, cluster: Server, path: str, labels: dict[str, str], allowed: bool, said: str, mend: str
+) -> None:
+    cluster.put(path, labels)
+    cluster.put(NS, dict([ALLOWED]) if allowed else {})
+    if not said:
+        kube.require_usable("shop")
+        return
+    with pytest.raises(ConfigurationError, match=said) as error:
+        kube.require_usable("shop")
+    assert mend in error.value.mend
+    assert cluster.changes == []
+
+
+@pytest.mark.parametrize(("name", "said"), [("kube-system", "Kubernetes' own"), ("shpo", "no namespace shpo")])
+def test_namespaces_that_can_not_be_used(kube: CarefulKube, name: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        kube.require_usable(name)
+
+
+@pytest.mark.parametrize(("name", "labels"), [("shop", OURS), ("bg-00000000", {}), ("bg-mine", OURS)])
+def test_a_namespace_of_somebody_else_is_never_deleted(
+    kube: CarefulKube, cluster: Server, name: str, labels: dict[str, str]
+) -> None:
+    cluster.put(f"/api/v1/namespaces/{name}", labels)
+    with pytest.raises(ConfigurationError, match="not made here"):
+        kube.delete_namespace(name)
+    assert cluster.changes == []
+
+
+def test_a_scenario_that_breaks_leaves_nothing_either(running: existing.Existing, cluster: Server) -> None:
+    item = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": OURS}}
+    cluster.put(f"{NS}/services/shop")
+    with pytest.raises(ConfigurationError, match="not ours"), running.place("service"):
+        raise AssertionError("never entered")
+    del cluster.objects[f"{NS}/services/shop"]
+    with pytest.raises(RuntimeError), running.place("service") as place:
+        place.kube.apply([item], "shop")
+        raise RuntimeError
+    assert list(cluster.objects) == [NS]
+
+
+# -- isolation --------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_and_node_folders_are_the_applications_own(config: Config, rendered: list[dict[str, Any]]) -> None:
+    prepared = prepare(config, rendered, Placement("shop", "v1", 0))
+    made = {(item["kind"], item["metadata"]["name"]): item for item in isolate(config, prepared, "bg-shop")}
+    assert made["Ingress", "shop"]["spec"] == {"rules": [{"host": "bg-shop.shop.example.com"}]}
+    ingress = private(config, "bg-shop").ingress
+    assert ingress is not None
+    assert ingress.host == "bg-shop.shop.example.com"
+    assert private(config, "") is config
+    volumes = made["Deployment", "shop-blue"]["spec"]["template"]["spec"]["volumes"]
+    assert volumes == [{"name": "ledger", "emptyDir": {}}]
+    assert "nodePort" not in made["Service", "shop"]["spec"]["ports"][0]
+    assert made["Service", "shop"]["spec"]["type"] == "NodePort"
+    assert "hostPath" in str(prepared)  # the given ones stay as they are
+
+
+@pytest.mark.parametrize(
+    "spec", [{"rules": [{"http": {}}]}, {"defaultBackend": {}, "rules": [{"host": "a.example"}]}, {"rules": []}]
+)
+def test_an_ingress_for_every_host_is_refused(config: Config, spec: dict[str, Any]) -> None:
+    item = {"kind": "Ingress", "metadata": {"name": "shop"}, "spec": spec}
+    with pytest.raises(ConfigurationError, match="answers for every host"):
+        isolate(config, [item], "bg-shop")
+
+
+# -- targets ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "service", "ingress"),
+    [
+        (["10.0.0.1"], [("10.0.0.1", 31000, "10.0.0.1")], [("10.0.0.1", 80, "10.0.0.1")]),
+        (["n1:8080"], [("n1", 31000, "n1")], [("n1", 8080, "n1:8080")]),
+        (
+            ["service=127.0.0.1:2001", "service=127.0.0.1:2002", "ingress=lb"],
+            [("127.0.0.1", 2001, "127.0.0.1:2001"), ("127.0.0.1", 2002, "127.0.0.1:2002")],
+            [("lb", 80, "lb")],
+        ),
+    ],
+)
+def test_the_load_goes_to_named_hosts_only(texts: list[str], service: list[Any], ingress: list[Any]) -> None:
+    targets = [parse(text) for text in texts]
+    assert entries(targets, "service", 31000) == service
+    assert entries(targets, "ingress", 31000) == ingress
+
+
+@pytest.mark.parametrize("text", ["", "a b", "http://host", "host:0", "host:70000", "egress=host", "host:", "-h"])
+def test_what_is_no_host_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--bg-target"):
+        parse(text)
+
+
+def test_a_path_without_a_host_is_named(options: Options) -> None:
+    only = Options(options.kubeconfig, "c", targets=(parse("ingress=lb"),))
+    with existing.cluster(only, lambda text: None) as made:
+        assert made.lacks("ingress") == ""
+        assert made.lacks("service") == "no --bg-target was named for the service path"
+        with made.place("ingress") as place:
+            assert place.node_port is None  # the Service stays as it is
+        assert (made.names("ingress"), made.names("service"), made.nodes) == (["lb"], [], ())
+
+
+# -- what is said -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "mend"),
+    [
+        ({"targets": ()}, "no host was named", "--bg-target"),
+        ({"targets": (parse("service=h:99"),)}, "NodePort that isn't named", "--bg-node-port"),
+        ({"context": "cc"}, "no context 'cc'", "did you mean c?"),
+        ({"context": "production"}, "no context 'production'", "it has c"),
+        ({"kubeconfig": Path("/nowhere")}, "/nowhere: can't be used", "--bg-kubeconfig"),
+        ({"namespace": "gone"}, "no namespace gone", "kubectl create namespace gone"),
+    ],
+)
+def test_wrong_options_name_the_mend(options: Options, change: dict[str, Any], said: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as error, existing.cluster(replace(options, **change), print):
+        pass
+    assert mend in error.value.mend
+
+
+def test_expired_credentials_and_missing_rights_are_told_apart(options: Options, cluster: Server) -> None:
+    cluster.status = 401
+    with pytest.raises(ClusterError, match="401") as expired, existing.cluster(options, print):
+        pass
+    assert "log in again" in expired.value.mend
+    cluster.status = 0
+    cluster.forbidden = {"get namespaces"}
+    with (
+        pytest.raises(ClusterError, match='cannot get resource "namespaces"') as error,
+        existing.cluster(options, print),
+    ):
+        pass
+    assert "get namespaces" in error.value.mend
+    assert "bluegreen rbac" in error.value.mend
+
+
+def test_an_exceeded_quota_is_no_missing_right(kube: CarefulKube, cluster: Server, server: FakeApi) -> None:
+    server.routes.insert(0, (f"POST {NS}/services", lambda wire: wire.reply(403, {"message": "exceeded quota: q"})))
+    item = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shop"}}
+    with pytest.raises(Refused, match="exceeded quota") as error:
+        kube.apply([item], "shop")
+    assert "rbac" not in error.value.mend
+
+
+def test_nodes_that_may_not_be_listed_are_done_without(options: Options, cluster: Server) -> None:
+    cluster.put("/api/v1/nodes/n", status={})
+    with existing.cluster(options, lambda text: None) as made:
+        assert made.environment["nodes"] == 1
+    cluster.forbidden = {"list nodes"}
+    with existing.cluster(options, lambda text: None) as made:
+        assert made.environment["nodes"] is None
+        assert made.environment["kubernetes"] == "v1.36.3"
+
+
+def test_without_kubectl_it_is_said(programs: Programs) -> None:
+    with pytest.raises(SetupError, match="kubectl is not on PATH"):
+        existing.find_kubectl(None)
+    assert existing.find_kubectl(str(programs.add("kubectl"))).is_absolute()
+
+
+def test_faults_beyond_the_namespace_are_off(running: existing.Existing) -> None:
+    assert "needs a cluster that the harness made" in reach.why_not("controller-manager-stalled", running)
+    with pytest.raises(ConfigurationError, match="no fault beyond") as error:
+        reach.known("controller-manager-staled")
+    assert error.value.mend == "did you mean controller-manager-stalled?"
+
+
+def test_a_fault_that_needs_no_engine_is_off_unless_named(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(reach.BEYOND, "node-drained", False)
+    for allowed, said in (((), "--bg-allow-faults node-drained"), (("node-drained",), "")):
+        with existing.cluster(replace(options, allowed_faults=allowed), lambda text: None) as made:
+            reason = reach.why_not("node-drained", made)
+            assert said in reason and bool(said) == bool(reason)
+
+
+def test_a_dry_run_tells_every_object_and_sends_nothing(
+    options: Options, cluster: Server, config: Config, rendered: list[dict[str, Any]]
+) -> None:
+    given = dry_run.lines(config, rendered, options)
+    assert {f"  create           {one}" for one in ("services/shop", "deployments/shop-green")} <= set(given)
+    assert any("deletecollection" in line and "label" in line for line in given)
+    assert not any("delete " in line for line in given)
+    made = dry_run.lines(config, rendered, replace(options, namespace=""))
+    assert any("create           namespaces/bg-" in line for line in made)
+    assert cluster.api.seen == []
+
+
+WITHOUT_KIND = """
+import sys
+sys.modules["pytest_kind"] = None
+from harness.cluster import existing
+from harness import cli_cluster, clean_existing, fixtures, plugin, preflight, setup
+from harness.cluster.targets import parse
+assert "harness.cluster.kind" not in sys.modules
+assert not any(name.split(".")[0] == "pytest_kind" and module for name, module in sys.modules.items())
+"""
+
+
+def test_neither_pytest_kind_nor_an_engine_is_needed() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_KIND], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
