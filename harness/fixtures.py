@@ -143,6 +143,7 @@ def scenario(
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
+            identity=app.identity.revision,
             seed=0,
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),

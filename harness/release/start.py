@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from harness.release.manifests import Placement, prepare, render
+from harness.release import smoke
+from harness.release.manifests import Placement, prepare
+from harness.release.rendering import render
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
 
@@ -33,7 +36,7 @@ def start(config: Config, cluster: Cluster, kube: Kube, namespace: str, node_por
     """
     live = config.app.old
     placement = Placement(namespace, live, node_port, ingress=scenario.path == "ingress")
-    objects = prepare(config, render(cluster.kubectl, config.app.manifests), placement)
+    objects = prepare(config, render(config, cluster.kubectl, namespace), placement)
     release = Release(
         kube,
         config,
@@ -43,7 +46,7 @@ def start(config: Config, cluster: Cluster, kube: Kube, namespace: str, node_por
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
     )
-    release.install(live, objects)
+    release.install(live, [*smoke.secret(config, os.environ), *objects])
 
     def end() -> None:
         try:
