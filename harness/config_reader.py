@@ -57,7 +57,9 @@ class Source:
             line = int(found.group(1)) if found else len(text.splitlines())
             raise ConfigurationError(f"{file}:{line}: not TOML: {error}", "mend the syntax on that line") from error
         except RecursionError as error:
-            raise ConfigurationError(f"{file}: not TOML that can be read", "nest its values less deeply") from error
+            rows = text.splitlines()
+            line = 1 + max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
+            raise ConfigurationError(f"{file}:{line}: nested too deeply to be read", "nest it less") from error
 
     def line(self, path: Keys) -> int:
         """The line (from 1) of the key at ``path``, or of its nearest table that the file spells out; else 1."""
