@@ -1,4 +1,4 @@
-"""The command ``bluegreen``: judge a stored run again, and put everything away."""
+"""The command ``bluegreen``: begin a configuration, judge a stored run again, put everything away."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return EXIT_CONFIGURATION if end.code else EXIT_PASS
     try:
-        return _recheck(chosen) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
+        return COMMANDS[chosen.command](chosen)
     except HarnessError as error:
         print(f"bluegreen: {error}", file=sys.stderr)
         return error.exit_code
@@ -53,7 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     clean = commands.add_parser("clean", help="remove this checkout's cluster", allow_abbrev=False)
     clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
-    for command in (recheck, clean):
+    begin = commands.add_parser(
+        "init", help="write a first bluegreen.toml by looking at the manifests", allow_abbrev=False
+    )
+    begin.add_argument("folder", nargs="?", type=Path, default=Path(), help="of the manifests, or above them")
+    begin.add_argument(
+        "--write", metavar="FILE", default="bluegreen.toml", help="the file (default bluegreen.toml; - prints it)"
+    )
+    begin.add_argument("--force", action="store_true", help="replace the file if it exists")
+    for command in (recheck, clean, begin):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -78,13 +86,23 @@ def _recheck(chosen: argparse.Namespace) -> int:
     return EXITS[verdict]
 
 
-def _clean(*, all_of_it: bool) -> int:
+def _init(chosen: argparse.Namespace) -> int:
+    from harness.starter import init
+
+    print("\n".join(init(chosen.folder, chosen.write, force=chosen.force)))
+    return EXIT_PASS
+
+
+def _clean(chosen: argparse.Namespace) -> int:
     from harness.clean import clean
 
-    stayed = clean(everything=all_of_it, say=lambda text: print(text, flush=True))
+    stayed = clean(everything=chosen.all, say=lambda text: print(text, flush=True))
     for error in stayed:
         print(f"bluegreen: {error}", file=sys.stderr)
     return stayed[0].exit_code if stayed else EXIT_PASS
+
+
+COMMANDS = {"init": _init, "recheck": _recheck, "clean": _clean}
 
 
 if __name__ == "__main__":

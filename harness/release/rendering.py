@@ -38,7 +38,7 @@ def render(config: Config, kubectl: Path, namespace: str) -> list[Json]:
         return kustomize(kubectl, folder)
     if form == CHART:
         return chart(folder, config.app.name, namespace, config.helm)
-    return objects(folder, "\n---\n".join(_text(file) for file in yaml_files(folder)))
+    return objects(folder, read_yaml(yaml_files(folder)))
 
 
 def kustomize(kubectl: Path, folder: Path) -> list[Json]:
@@ -97,6 +97,22 @@ def objects(folder: Path, text: str) -> list[Json]:
     return found
 
 
+def read_yaml(files: Sequence[Path]) -> str:
+    """The files as one stream of documents.
+
+    Raises:
+        ConfigurationError: one can't be read.
+
+    """
+    texts = []
+    for file in files:
+        try:
+            texts.append(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{file}: can't be read as UTF-8: {error}", "mend or move it away") from error
+    return "\n---\n".join(texts)
+
+
 def _rendered(command: Sequence[str | Path], folder: Path) -> list[Json]:
     done = run(command, f"render {folder}", timeout=RENDER_SECONDS, check=False)
     if done.returncode != 0:
@@ -105,10 +121,3 @@ def _rendered(command: Sequence[str | Path], folder: Path) -> list[Json]:
             f"mend it until this passes: {' '.join(str(word) for word in command)}",
         )
     return objects(folder, done.stdout)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: can't be read as UTF-8: {error}", "mend or move it away") from error
