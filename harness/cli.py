@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         "--write", metavar="FILE", default="bluegreen.toml", help="the file (default bluegreen.toml; - prints it)"
     )
     begin.add_argument("--force", action="store_true", help="replace the file if it exists")
-    for command in (recheck, clean, begin):
+    editors = commands.add_parser("schema", help="print the JSON schema of bluegreen.toml", allow_abbrev=False)
+    for command in (recheck, clean, begin, editors):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -102,7 +104,15 @@ def _clean(chosen: argparse.Namespace) -> int:
     return stayed[0].exit_code if stayed else EXIT_PASS
 
 
-COMMANDS = {"init": _init, "recheck": _recheck, "clean": _clean}
+def _schema(chosen: argparse.Namespace) -> int:
+    from harness.config_schema import schema
+
+    del chosen  # it takes no options
+    print(json.dumps(schema(), indent=1, ensure_ascii=False))
+    return EXIT_PASS
+
+
+COMMANDS = {"init": _init, "schema": _schema, "recheck": _recheck, "clean": _clean}
 
 
 if __name__ == "__main__":

@@ -49,7 +49,11 @@ def test_of_the_demos_only_the_new_version_and_the_identity_are_left_to_fill_in(
 
 def deployment(name: str, color: str, tag: str, **changes: Any) -> Json:
     labels = {"app": "shop", "color": color}
-    container: Json = {"name": "web", "image": f"registry:5000/shop:{tag}", "ports": [{"name": "http", "containerPort": 80}]}
+    container: Json = {
+        "name": "web",
+        "image": f"registry:5000/shop:{tag}",
+        "ports": [{"name": "http", "containerPort": 80}],
+    }
     container["readinessProbe"] = {"httpGet": {"path": "/ready"}}
     spec = {"selector": {"matchLabels": labels}, "template": {"spec": {"containers": [container]}}}
     return {"kind": "Deployment", "metadata": {"name": name}, "spec": {**spec, **changes}}
