@@ -176,6 +176,10 @@ def _check_load(table: Table, config: Config) -> None:
         if there is None and table.has(name):
             table.refuse(name, f"is given, but nothing says what a {name} request is", f"add [request.{name}]")
     load = config.load
+    if load.locustfile is not None and not _is_file(load.locustfile):
+        table.refuse("locustfile", f"names {load.locustfile}, which is no file", "name a Python file with Locust users")
+    if load.locustfile is None and table.has("users"):
+        table.refuse("users", "is given, but no locustfile that they could run", "add locustfile, or leave it out")
     total = load.fresh + load.busy + load.idle + load.slow + load.post
     if total > MAX_RATES:
         table.refuse("fresh", f"and the others are {total:g}/s in all", f"at most {MAX_RATES:g}/s")

@@ -198,6 +198,11 @@ class Load:
         float,
         Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),
     ]
+    locustfile: Annotated[
+        Path | None,
+        Key("file, beside this one, with your own tasks on `harness.client.tasks`", like="loadtests/mine.py"),
+    ]
+    users: Annotated[int, Key("how many users run these tasks", default=10, low=1, high=500)]
 
 
 @dataclass(frozen=True)

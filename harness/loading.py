@@ -118,6 +118,8 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
         timeout_s=request.timeout_seconds,
         max_seconds=WINDOW_S,
         max_rate=float(math.ceil(sum(spec.rate for spec in classes.values()))),
+        locustfile=str(config.load.locustfile or ""),
+        users=config.load.users if config.load.locustfile else 0,
         turns=tuple(
             Turn(
                 path=one.path,

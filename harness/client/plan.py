@@ -111,6 +111,8 @@ class LoadPlan:
         t0_ns: intended time of each class's first request, CLOCK_MONOTONIC ns; 0: as soon as the child is ready.
         max_seconds: the child stops by itself after this time.
         max_rate: sum of all classes' rates, requests per second; at most `harness.client.plan_check.MAX_RATE`.
+        locustfile: absolute path of the user's own tasks (`harness.client.tasks`), beside the classes; "": none.
+        users: how many users run these tasks.
         turns: instead of path, method, headers, body, statuses and time-out above, where there are any.
 
     Headers and bodies hold ``${NAME}`` as the configuration does; `requests` fills in this process' environment.
@@ -134,6 +136,8 @@ class LoadPlan:
     max_seconds: float = 600.0
     max_rate: float = 1_000.0
     turns: tuple[Turn, ...] = ()
+    locustfile: str = ""
+    users: int = 0
 
     def __post_init__(self) -> None:
         check(self)

@@ -19,6 +19,7 @@ MAX_SECONDS: Final = 4 * 3600.0
 MAX_RATE: Final = 2_000.0
 """Requests per second of all classes together."""
 MAX_TIMEOUT: Final = 120.0
+MAX_USERS: Final = 500
 _TARGET: Final = re.compile(r"/[\x21-\x7e]{0,4095}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 _TAG: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -64,6 +65,10 @@ def check(plan: LoadPlan) -> None:
     _require(plan.classes, "no class", f"give one of {', '.join(CLASSES)}")
     for name, spec in plan.classes.items():
         _check_class(plan, name, spec)
+    _require(plan.locustfile == "" or Path(plan.locustfile).is_absolute(), "a relative locustfile", "absolute, or none")
+    _require(
+        isinstance(plan.users, int) and 0 <= plan.users <= MAX_USERS, f"{plan.users} users", f"at most {MAX_USERS}"
+    )
     for turn in plan.turns:
         _check_turn(turn)
     total = sum(spec.rate for spec in plan.classes.values())
