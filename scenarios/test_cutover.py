@@ -19,6 +19,7 @@ from harness.words import (
 
 
 @pytest.mark.fast
+@pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
     nothing_lost(),
     enough(2000),

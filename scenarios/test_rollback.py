@@ -20,6 +20,7 @@ from harness.words import (
 
 
 @pytest.mark.fast
+@pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
     nothing_lost(), enough(2000), only(OLD, after=ROLLBACK, within=2.0), no_flip_back(), idle_side_warm()
 )
