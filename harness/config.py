@@ -57,15 +57,15 @@ MAX_RATES = 2000.0
 """Of all classes together: what one generator keeps up with."""
 
 
-def find(start: Path) -> Path:
-    """The configuration file of ``start`` or the nearest folder above it.
+def find(start: Path, *others: Path) -> Path:
+    """The configuration file of ``start`` or the nearest folder above it; where there is none, of the others.
 
     Raises:
         ConfigurationError: there is none, or a pyproject.toml on the way is not TOML.
 
     """
     first = start.resolve()
-    for folder in (first, *first.parents):
+    for folder in (above for one in (first, *others) for above in (one.resolve(), *one.resolve().parents)):
         if (folder / FILE).is_file():
             return folder / FILE
         pyproject = folder / PYPROJECT

@@ -219,7 +219,7 @@ def _config(config: pytest.Config, item: pytest.Item) -> Config:
     marker = item.get_closest_marker("application")
     given = marker.args[0] if marker else config.getoption("--bg-config")
     if not given:
-        return load(find(Path(config.rootpath)))
+        return load(find(Path(config.invocation_params.dir), Path(config.rootpath)))
     file = Path(config.rootpath) / given
     # the scenarios that come with an installed harness name files that come with it too
     return load(root() / given if marker and not file.exists() else file)
