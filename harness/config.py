@@ -111,8 +111,8 @@ def _config(top: Table) -> Config:
     if config.sides.blue == config.sides.green:
         mend = "name two Deployments: one alone leaves no way back"
         top.table("sides", Sides).refuse("green", f"is {config.sides.green!r}, as sides.blue is", mend)
-    if config.helm is not None and form_of(config.app.manifests) != CHART:
-        top.refuse("helm", f"is given, but {config.app.manifests} has no {CHART}", "name a chart, or leave it out")
+    if config.helm is not None:
+        _check_helm(top, config.helm, config.app.manifests)
     _check_requests(top, config)
     _check_identity(top.table("identity", Identity), config.identity)
     _check_load(top.table("load", Load), config)
@@ -130,6 +130,14 @@ def _check_app(table: Table, config: Config) -> None:
     if not form_of(app.manifests):
         what = f"names {app.manifests}, which has no kustomization.yaml, no {CHART} and no YAML file"
         table.refuse("manifests", what, "name the folder with the application's manifests")
+
+
+def _check_helm(top: Table, helm: Helm, chart: Path) -> None:
+    if form_of(chart) != CHART:
+        top.refuse("helm", f"is given, but {chart} has no {CHART}", "name a chart, or leave it out")
+    for file in helm.values:
+        if not _is_file(file):
+            top.table("helm", Helm).refuse("values", f"names {file}, which is no file", "name files of values")
 
 
 def _check_requests(top: Table, config: Config) -> None:

@@ -37,12 +37,15 @@ def bluegreen_run(pytestconfig: pytest.Config) -> RunState:
 def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A healthy cluster with all images loaded and the ingress answering."""
     from harness.cluster import session
+    from harness.release.rendering import require_programs
     from harness.resources import resource
     from harness.setup import applications_of, options_of
 
     run = pytestconfig.stash[RUN]
     items = collecting.scenarios(request.session.items)
     configs = {config.file: config for config in (_config(item.config, item) for item in items)}
+    for config in configs.values():
+        require_programs(config)
     say = _say(pytestconfig)
     options = options_of(pytestconfig, resource("images"), resource("manifests"))
     with session.cluster(options, applications_of(configs.values()), say) as running:

@@ -65,6 +65,8 @@ def test_a_chart_is_rendered_by_helm_with_values(tmp_path: Path, programs: Progr
     (tmp_path / "out").write_text(
         "\n---\n".join(yaml.safe_dump(one, default_flow_style=True, width=9**9).strip() for one in shop()) + "\n"
     )
+    (tmp_path / "values").mkdir()
+    (tmp_path / "values" / "test.yaml").touch()
     config = configured(tmp_path, {"Chart.yaml": "name: shop\n"}, CHART)
     assert render(config, KUBECTL, "bg-1") == shop()
     (call,) = programs.calls("helm")
@@ -89,6 +91,7 @@ def test_without_helm_or_with_its_refusal_that_is_said(tmp_path: Path, programs:
     ("files", "more", "said"),
     [
         ({"kustomization.yaml": ""}, "[helm]\nvalues = []\n", "helm is given, but"),
+        ({"Chart.yaml": ""}, '[helm]\nvalues = ["no.yaml"]\n', "helm.values names .*no.yaml, which is no file"),
         ({"Chart.yaml": ""}, '[helm]\nvalues = "x"\n', "helm.values must be an array"),
         ({"Chart.yaml": ""}, "[helm]\nset = { a = [1] }\n", "helm.set.a can't be a list"),
         ({"Chart.yaml": ""}, "[helm]\nset = { a.b = 1979-05-27 }\n", "helm.set.a.b can't be a date"),

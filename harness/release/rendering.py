@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from harness.release.sources import CHART, KUSTOMIZATION, form_of, yaml_files
 Json = dict[str, Any]
 
 RENDER_SECONDS = 60.0
+
+
+def require_programs(config: Config) -> None:
+    """Say before anything starts that a chart can't be rendered here.
+
+    Raises:
+        SetupError: the manifests are a chart, and helm isn't on PATH.
+
+    """
+    if form_of(config.app.manifests) == CHART and shutil.which("helm") is None:
+        mend = "install Helm 3.10 or newer, or name a folder of what it renders"
+        raise SetupError(f"{config.app.manifests} is a Helm chart, and helm is not on PATH", mend)
 
 
 def render(config: Config, kubectl: Path, namespace: str) -> list[Json]:
@@ -37,6 +50,7 @@ def render(config: Config, kubectl: Path, namespace: str) -> list[Json]:
     if form == KUSTOMIZATION:
         return kustomize(kubectl, folder)
     if form == CHART:
+        require_programs(config)
         return chart(folder, config.app.name, namespace, config.helm)
     return objects(folder, read_yaml(yaml_files(folder)))
 
@@ -65,13 +79,7 @@ def chart(folder: Path, name: str, namespace: str, helm: Helm | None) -> list[Js
         command += ["--values", file]
     for key, value in helm.set.items() if helm else ():
         command += ["--set-json", f"{key}={json.dumps(value)}"]
-    try:
-        return _rendered(command, folder)
-    except SetupError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            mend = "install Helm 3.10 or newer, or name a folder of what it renders"
-            raise SetupError(f"{folder} is a Helm chart, and helm is not on PATH", mend) from error
-        raise
+    return _rendered(command, folder)
 
 
 def objects(folder: Path, text: str) -> list[Json]:
