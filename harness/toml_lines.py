@@ -118,7 +118,8 @@ class _Scanner:
         while True:
             self._blank()
             if quoted := _STRING.match(self._text, self._at):
-                keys.append(str(tomllib.loads(f"key = {quoted[0]}")["key"]))
+                plain = "\\" not in quoted[0] or quoted[0].startswith("'")
+                keys.append(quoted[0][1:-1] if plain else str(tomllib.loads(f"key = {quoted[0]}")["key"]))
                 self._at = quoted.end()
             elif bare := _BARE.match(self._text, self._at):
                 keys.append(bare[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import tomllib
 from pathlib import Path
@@ -27,28 +28,14 @@ KEYS = sorted({key for table in (WHOLE, *WHOLE.values()) if isinstance(table, di
 NAMES = st.sampled_from([*KEYS, "", "rouete", "a.b", "a\nb", "naïve", "💥", "\x00", "x" * 300]) | st.text(
     st.characters(codec="utf-8"), max_size=5
 )
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.sampled_from(
-        [
-            *(0, -1, 1, 65536, 2**63, 10**4000, 1e308, 0.0, -0.5, True, False),
-            *("", "/", "v1", "none", "header:X", "json:", "${HOME}", "${", "$${x}", "{id}", "{version}", "\x00", "\n"),
-            *(
-                "🟦" * 60,
-                "x" * 5000,
-                "/" + "a" * 5000,
-                "../..",
-                "~",
-                "-1",
-                "\udbff".encode("utf-8", "replace").decode(),
-            ),
-        ]
-    )
-    | st.text(st.characters(codec="utf-8"), max_size=8)
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
-    max_leaves=4,
-)
+ODD: list[Any] = [
+    *(0, -1, 1, 65536, 2**63, 10**4000, 1e308, 0.0, -0.5, True, False),
+    *("", "/", "v1", "none", "header:X", "json:", "${HOME}", "${", "$${x}", "{id}", "{version}", "\x00", "\n"),
+    *("🟦" * 60, "x" * 5000, "/" + "a" * 5000, "../..", "~", "-1", "\ufffd"),
+    *([], [[]], [1], ["only"], [{}], [{"path": "/"}], [{"path": "/", "weight": 2}], {}, {"a": 1}, {"a": {"b": []}}),
+    *({"path": "/"}, {"v1": {"A": "b"}}, {"X-A": "b"}, {"X-A": "\n"}, {"name": "x", "host": "x"}),
+]
+VALUES = st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"), max_size=8) | st.integers() | st.floats(-1e9, 1e9)
 LEAVES = [[name, key] for name, table in WHOLE.items() if isinstance(table, dict) for key in table]
 PLACES = (
     st.sampled_from(LEAVES)
@@ -103,14 +90,14 @@ def inside(document: dict[str, Any], place: list[str]) -> dict[str, Any] | None:
 @st.composite
 def structures(draw: st.DrawFn) -> str:
     """The valid configuration with some keys set to anything, dropped or renamed."""
-    document = tomllib.loads(VALID)
+    document = copy.deepcopy(WHOLE)
     for kind, place, value in draw(st.lists(CHANGES, min_size=1, max_size=4)):
         table = inside(document, place)
         key = place[-1]
         if table is None:
             continue
         if kind == "set":
-            table[key] = value
+            table[key] = copy.deepcopy(value)
         elif key in table:
             old = table.pop(key)
             if kind == "rename":
@@ -156,7 +143,6 @@ QUICK = settings(
 @QUICK
 @given(text=structures())
 def test_any_change_of_keys_and_values_is_read_or_refused_in_two_lines(file: Path, text: str) -> None:
-    tomllib.loads(text)
     read_or_refused(file, text)
 
 

@@ -53,14 +53,18 @@ class Buyer(Recorded, User):
 """
 
 
-def test_each_of_a_users_requests_is_one_attempt_and_one_sample(tmp_path: Path) -> None:
+def test_each_of_a_users_requests_is_one_attempt_and_one_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret-token")
     mine = tmp_path / "mine.py"
     mine.write_text(MINE)
     folder = tmp_path / "record"
     folder.mkdir()
     with ToyProcess() as toy:
         classes = {"fresh": ClassPlan(rate=50, path="/ok/fresh")}
-        made = plan(folder, toy.port, classes, locustfile=str(mine), users=4)
+        secret = {"Authorization": "Bearer ${SHOP_TOKEN}"}  # which the child would refuse to start without
+        made = plan(folder, toy.port, classes, headers=secret, locustfile=str(mine), users=4)
         assert LoadPlan.from_json(made.to_json()) == made
         with Journal(folder) as journal, steady(made, journal):
             time.sleep(2)
@@ -79,6 +83,8 @@ def test_each_of_a_users_requests_is_one_attempt_and_one_sample(tmp_path: Path) 
     assert lost == {"idle_reset": report["/rst/browse"]["injected"]} and report["/rst/browse"]["injected"] > 0
     assert np.all(timeline.of_class("buy")["nth"] == 1)
     assert timeline.of_class("browse")["nth"].max() > 3
+    assert "${SHOP_TOKEN}" in (folder / "plan.json").read_text()
+    assert not [file for file in folder.iterdir() if b"s3cret" in file.read_bytes()]
     log = (folder / "load.log").read_text()
     assert "browse /ok/browse" in log
 
