@@ -157,6 +157,7 @@ def scenario(
             journal.event("promise.declared", **promise.to_dict())
         current.at_end.append(lambda: instrument.journal(journal))
         request.node.stash[CURRENT] = current
+        bluegreen_run.begin(node_id)
         try:
             yield current
         finally:

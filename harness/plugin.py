@@ -255,6 +255,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run: RunState = session.config.stash[RUN]
     if GUARD in session.config.stash:
         session.config.stash[GUARD].stop()
+    if exitstatus == pytest.ExitCode.INTERRUPTED:
+        run.interrupted()
     if not run.began:
         selected = collecting.scenarios(session.items) and not session.config.option.collectonly
         if selected and exitstatus == pytest.ExitCode.OK:

@@ -43,6 +43,7 @@ class RunState:
         self.environment: dict[str, Any] = {}
         self.instrument: Instrument | None = None
         self.timed_out = False
+        self._running = ""
 
     @property
     def run(self) -> Run:
@@ -89,8 +90,13 @@ class RunState:
         """The scenario's attempt is over and another one follows."""
         self._attempts[node_id] = self.attempt(node_id)
 
+    def begin(self, node_id: str) -> None:
+        """A scenario's record begins; it ends by `add` or `broke`."""
+        self._running = node_id
+
     def add(self, node_id: str, record: Mapping[str, Any]) -> None:
         """Keep the record of a judged scenario; an earlier attempt's stays inside ``attempts``."""
+        self._running = ""
         fresh = dict(record)
         earlier = self.scenarios.get(node_id)
         short = {"verdict": fresh["verdict"], "evidence": fresh.get("evidence", "")}
@@ -99,6 +105,7 @@ class RunState:
 
     def broke(self, node_id: str, error: BaseException) -> None:
         """The harness broke while it ran ``node_id``; the scenario has no verdict."""
+        self._running = ""
         # what broke first is what to read: the teardown of the same scenario often breaks for the same reason
         self.errors.setdefault(node_id, str(error).splitlines()[0] if str(error) else type(error).__name__)
         self.raised.append(error)
@@ -125,6 +132,11 @@ class RunState:
         if latest and self._junit is not None and self._junit.exists():
             self.run.link_latest(self._junit)
         return document
+
+    def interrupted(self) -> None:
+        """Somebody ended the run: the scenario that ran has evidence and no verdict."""
+        if self._running:
+            self.errors.setdefault(self._running, "interrupted, so it has no verdict")
 
     def out_of_time(self) -> None:
         """The wall-clock limit is over: whatever was judged so far isn't the whole."""

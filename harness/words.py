@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.promises import (
     CUTOVER,
     ROLLBACK,
+    answered_within,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -41,6 +42,7 @@ __all__ = [
     "Load",
     "Meddler",
     "Release",
+    "answered_within",
     "cutover_happened",
     "enough",
     "idle_side_warm",

@@ -9,6 +9,7 @@ from harness.words import (
     ROLLBACK,
     Load,
     Release,
+    answered_within,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -22,6 +23,7 @@ from harness.words import (
 @pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
     nothing_lost(),
+    answered_within(),
     enough(2000),
     only(NEW, after=CUTOVER, within=2.0),
     no_flip_back(),
@@ -38,6 +40,7 @@ def test_cutover_loses_nothing(release: Release, load: Load) -> None:
 
 @pytest.mark.promises(
     nothing_lost(),
+    answered_within(),
     enough(2000),
     cutover_happened(),
     only(NEW, after=CUTOVER, within=2.0),
@@ -59,7 +62,9 @@ def test_many_cutovers_in_a_row_lose_nothing(release: Release, load: Load, cutov
 
 
 @pytest.mark.application("manifests/nginx/bluegreen.toml")
-@pytest.mark.promises(nothing_lost(), enough(2000), only(NEW, after=CUTOVER, within=2.0), idle_side_warm())
+@pytest.mark.promises(
+    nothing_lost(), answered_within(), enough(2000), only(NEW, after=CUTOVER, within=2.0), idle_side_warm()
+)
 def test_any_other_application_cuts_over_the_same_way(release: Release, load: Load) -> None:
     """Nginx with two pages knows nothing of this suite, and is judged the same."""
     release.deploy(NEW)

@@ -11,6 +11,7 @@ from harness.words import (
     Load,
     Meddler,
     Release,
+    answered_within,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -35,7 +36,7 @@ def _released(release: Release) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.promises(red(nothing_lost()))
+@pytest.mark.promises(red(nothing_lost()), red(answered_within()))
 def test_an_empty_selector_turns_nothing_lost_red(release: Release, load: Load, meddler: Meddler) -> None:
     """Somebody misspells the selector after the cutover: the Service has no endpoint."""
     _released(release)

@@ -10,6 +10,7 @@ from harness.words import (
     ROLLBACK,
     Load,
     Release,
+    answered_within,
     enough,
     idle_side_warm,
     no_flip_back,
@@ -22,7 +23,12 @@ from harness.words import (
 @pytest.mark.fast
 @pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
-    nothing_lost(), enough(2000), only(OLD, after=ROLLBACK, within=2.0), no_flip_back(), idle_side_warm()
+    nothing_lost(),
+    answered_within(),
+    enough(2000),
+    only(OLD, after=ROLLBACK, within=2.0),
+    no_flip_back(),
+    idle_side_warm(),
 )
 def test_rollback_loses_nothing(release: Release, load: Load) -> None:
     """The new version is live; users are pointed back at the old one, without a rebuild or a pull."""
@@ -37,6 +43,7 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
 @pytest.mark.fast
 @pytest.mark.promises(
     nothing_lost(),
+    answered_within(),
     enough(2000),
     only(NEW, after=CUTOVER, within=2.0),
     only(OLD, after=ROLLBACK, within=2.0),

@@ -10,6 +10,7 @@ import pytest
 from harness.checks.finding import Finding, Verdict
 from harness.checks.promise import Promise, promises_of
 from harness.checks.promises import (
+    answered_within,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -34,6 +35,7 @@ CALM = play(World())
 EVERY = (
     nothing_lost(),
     nothing_lost(classes=["fresh"]),
+    answered_within(0.5, classes=["fresh"]),
     only("v2", classes=["fresh", "post"]),
     no_flip_back(),
     idle_side_warm(4),

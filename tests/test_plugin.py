@@ -685,7 +685,10 @@ def test_an_interrupted_run_keeps_its_evidence_and_is_no_verdict_for_others(rehe
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert not rehearse.latest.exists()
     (verdict,) = (rehearse.pytester.path / "artifacts").glob("*/verdict.json")
-    assert len(json.loads(verdict.read_text())["scenarios"]) == 1
+    document = json.loads(verdict.read_text())
+    assert len(document["scenarios"]) == 1
+    assert document["harness_errors"] == ["test_inner.py::test_stopped[service]: interrupted, so it has no verdict"]
+    result.stdout.fnmatch_lines(["harness *test_stopped*: interrupted*", "evidence: *"])
     assert rehearse.clusters == ["made", "gone"]
 
 

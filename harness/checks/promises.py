@@ -25,6 +25,17 @@ def nothing_lost(classes: Iterable[str] | None = None) -> Promise:
     return Promise("nothing_lost", {} if classes is None else {"classes": _names(classes)})
 
 
+def answered_within(
+    seconds: float = 0.9, after: float | None = 3.0, classes: Iterable[str] = ("fresh", "busy", "idle", "post")
+) -> Promise:
+    """Around each move (1 s before to `after` seconds after it; None: always) every answer comes within `seconds`.
+
+    0.9 s is just less than what a lost SYN costs (RFC 6298 2.1: 1 s): a hole in the service loses nothing where
+    everything waits for its end, but shows here.
+    """
+    return Promise("answered_within", {"seconds": float(seconds), "after": after, "classes": _names(classes)})
+
+
 def only(
     revision: str | None, after: str = CUTOVER, classes: Iterable[str] = ("fresh",), within: float = 2.0
 ) -> Promise:

@@ -50,7 +50,9 @@ def start(config: Config, cluster: Cluster, kube: Kube, namespace: str, node_por
 
     def end() -> None:
         try:
-            scenario.journal.event("cluster.answers", ok=kube.ready(), detail="")
+            ok = kube.ready()
+            detail = "the API server says it is ready" if ok else "the API server doesn't say that it is ready"
+            scenario.journal.event("cluster.answers", ok=ok, detail=detail)
         finally:
             release.close()
 
