@@ -44,7 +44,7 @@ class Generator:
         parent: int = 0,
     ) -> None:
         self.plan = plan
-        self.recorder = Recorder(Path(plan.folder))
+        self._recorder = Recorder(Path(plan.folder))
         self._sleep = sleep
         self._spawn = spawn
         self._parent = parent
@@ -53,9 +53,14 @@ class Generator:
         self._t0 = 0
         self._ran: set[str] = set()
         self.pacers = {
-            name: Pacer(plan, name, code, self.recorder, spawn, on_sample=on_sample, sleep=sleep)
+            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep)
             for code, name in enumerate(plan.classes)
         }
+
+    @property
+    def recorder(self) -> Recorder:
+        """The record, for classes that a plan doesn't know."""
+        return self._recorder
 
     @property
     def finished(self) -> bool:
@@ -86,17 +91,17 @@ class Generator:
 
     def close(self) -> None:
         """Close the record. A class that never ran or still has requests in flight leaves its ledger open."""
-        self.recorder.close()
+        self._recorder.close()
 
     def _tend(self) -> None:
         """Flush the record at least each 100 ms, pair the clocks, and end with the parent."""
         paired = time.monotonic()
         while not self.finished:
             self._sleep(TICK_S)
-            self.recorder.flush()
+            self._recorder.flush()
             now = time.monotonic()
             if now - paired >= CLOCK_EVERY_S:
                 paired = now
-                self.recorder.clock()
+                self._recorder.clock()
             if self._parent and os.getppid() != self._parent:
                 self.stop()
