@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.running import Broken, Done, execute
 from harness.client.identity import Identity
-from harness.client.plan import ENVIRONMENT, MAX_RATE, PARENT, ClassPlan, Entry, LoadPlan
+from harness.client.plan import ENVIRONMENT, PARENT, ClassPlan, Entry, LoadPlan
+from harness.client.plan_check import MAX_RATE
 from harness.evidence.store import read
 from harness.evidence.timeline import Timeline
 

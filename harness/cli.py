@@ -1,9 +1,10 @@
-"""The command ``bluegreen``: judge a stored run again, prepare one on your own cluster, and put everything away."""
+"""The command ``bluegreen``: begin a configuration, ready your cluster, judge a run again, put everything away."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chosen.command == "clean" and cli_cluster.cleans_existing(chosen)
         ):
             return cli_cluster.run(chosen, lambda text: print(text, flush=True))
-        return _recheck(chosen) if chosen.command == "recheck" else _clean(all_of_it=chosen.all)
+        return COMMANDS[chosen.command](chosen)
     except HarnessError as error:
         print(f"bluegreen: {error}", file=sys.stderr)
         return error.exit_code
@@ -60,7 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     clean.add_argument("--all", action="store_true", help="remove every cluster of ours, and the cache folder")
     cli_cluster.add_to_clean(clean)
-    for command in (recheck, clean, *cli_cluster.add(commands)):
+    begin = commands.add_parser(
+        "init", help="write a first bluegreen.toml by looking at the manifests", allow_abbrev=False
+    )
+    begin.add_argument("folder", nargs="?", type=Path, default=Path(), help="of the manifests, or above them")
+    begin.add_argument(
+        "--write", metavar="FILE", default="bluegreen.toml", help="the file (default bluegreen.toml; - prints it)"
+    )
+    begin.add_argument("--force", action="store_true", help="replace the file if it exists")
+    editors = commands.add_parser("schema", help="print the JSON schema of bluegreen.toml", allow_abbrev=False)
+    for command in (recheck, clean, begin, editors, *cli_cluster.add(commands)):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -85,13 +95,31 @@ def _recheck(chosen: argparse.Namespace) -> int:
     return EXITS[verdict]
 
 
-def _clean(*, all_of_it: bool) -> int:
+def _init(chosen: argparse.Namespace) -> int:
+    from harness.starter import init
+
+    print("\n".join(init(chosen.folder, chosen.write, force=chosen.force)))
+    return EXIT_PASS
+
+
+def _clean(chosen: argparse.Namespace) -> int:
     from harness.clean import clean
 
-    stayed = clean(everything=all_of_it, say=lambda text: print(text, flush=True))
+    stayed = clean(everything=chosen.all, say=lambda text: print(text, flush=True))
     for error in stayed:
         print(f"bluegreen: {error}", file=sys.stderr)
     return stayed[0].exit_code if stayed else EXIT_PASS
+
+
+def _schema(chosen: argparse.Namespace) -> int:
+    from harness.config_schema import schema
+
+    del chosen  # it takes no options
+    print(json.dumps(schema(), indent=1, ensure_ascii=False))
+    return EXIT_PASS
+
+
+COMMANDS = {"init": _init, "schema": _schema, "recheck": _recheck, "clean": _clean}
 
 
 if __name__ == "__main__":

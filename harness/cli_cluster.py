@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
 
     """
     from harness.cluster.existing import find_kubectl
-    from harness.release.manifests import render
+    from harness.release.rendering import render
 
     if chosen.command == "preflight":
         from harness import preflight
@@ -56,14 +56,18 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
         from harness import rbac
 
         config = _config(chosen)
-        say(rbac.manifests(config, render(find_kubectl(None), config.app.manifests), chosen.namespace).rstrip())
+        say(
+            rbac.manifests(
+                config, render(config, find_kubectl(None), chosen.namespace or "default"), chosen.namespace
+            ).rstrip()
+        )
         return EXIT_PASS
     from harness.clean_existing import clean
 
     # only a namespace that was given needs the manifests: of one that was made everything goes
     rendered: list[dict[str, Any]] = []
     if chosen.namespace:
-        rendered = render(find_kubectl(None), _config(chosen).app.manifests)
+        rendered = render(_config(chosen), find_kubectl(None), chosen.namespace)
     clean(_options(chosen), rendered, say)
     return EXIT_PASS
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import os
+from dataclasses import replace
 from pathlib import Path
 
+from harness.client import headers, secrets
+from harness.config_key import described
 from harness.config_model import (
+    ANONYMOUS,
+    NEEDS_REVISION,
     Admin,
     App,
     Bad,
     Build,
     Config,
+    Helm,
     Identity,
     Ingress,
     Ledger,
     Limits,
     Load,
-    Request,
     Service,
     Sides,
     Smoke,
 )
 from harness.config_reader import Source, Table
+from harness.config_requests import Request, Weighted
 from harness.errors import ConfigurationError
+from harness.release.sources import CHART, form_of
 
 __all__ = [
     "Admin",
@@ -30,6 +37,7 @@ __all__ = [
     "Bad",
     "Build",
     "Config",
+    "Helm",
     "Identity",
     "Ingress",
     "Ledger",
@@ -45,36 +53,27 @@ __all__ = [
 
 FILE = "bluegreen.toml"
 PYPROJECT = "pyproject.toml"
-SCHEMA = 1
-MAX_RATE = 1000.0
 MAX_RATES = 2000.0
 """Of all classes together: what one generator keeps up with."""
-MAX_TIMEOUT = 120.0
-
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a DNS label, RFC 1123
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-_PATH = r"/[!-~]*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # an image tag, OCI distribution specification
-_FORM = r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|json:[A-Za-z0-9_.-]+"
 
 
-def find(start: Path) -> Path:
-    """The configuration file of ``start`` or the nearest folder above it.
+def find(start: Path, *others: Path) -> Path:
+    """The configuration file of ``start`` or the nearest folder above it; where there is none, of the others.
 
     Raises:
         ConfigurationError: there is none, or a pyproject.toml on the way is not TOML.
 
     """
     first = start.resolve()
-    for folder in (first, *first.parents):
+    for folder in (above for one in (first, *others) for above in (one.resolve(), *one.resolve().parents)):
         if (folder / FILE).is_file():
             return folder / FILE
         pyproject = folder / PYPROJECT
-        if pyproject.is_file() and "bluegreen" in Source.read(pyproject).values.get("tool", {}):
+        if pyproject.is_file() and "bluegreen" in _tool(Source.read(pyproject)):
             return pyproject
     raise ConfigurationError(
         f"no {FILE} and no [tool.bluegreen] in {PYPROJECT} from {first} upwards",
-        f"write a {FILE} (README shows one) or name the file with --bg-config",
+        f"write a {FILE} (bluegreen init begins one) or name the file with --bg-config",
     )
 
 
@@ -85,184 +84,117 @@ def load(where: Path) -> Config:
         where: the file itself, or a folder from which it is looked for, upwards.
 
     Raises:
-        ConfigurationError: no file, or anything wrong in it, with file and line.
+        ConfigurationError: no file, or anything wrong in it, with file and line; or a ``${NAME}`` in it that this
+            process' environment doesn't have.
 
     """
     source = Source.read((find(where) if where.is_dir() else where).resolve())
+    known = tuple(one.name for one in described(Config))
     if source.file.name != PYPROJECT:
-        return _config(Table(source, (), source.values, _keys(Config, without="file")))
-    tool = source.values.get("tool", {})
-    if "bluegreen" not in tool:
+        return _config(Table(source, (), source.values, known))
+    if "bluegreen" not in _tool(source):
         source.refuse(("tool",), "has no table [tool.bluegreen]", f"add it, or name a {FILE}")
-    return _config(Table(source, ("tool", "bluegreen"), tool["bluegreen"], _keys(Config, without="file")))
+    return _config(Table(source, ("tool", "bluegreen"), source.values["tool"]["bluegreen"], known))
 
 
-def _keys(kind: type, without: str = "") -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name != without)
+def _tool(source: Source) -> dict[str, object]:
+    tool = source.values.get("tool")
+    return tool if isinstance(tool, dict) else {}
 
 
 def _config(top: Table) -> Config:
-    if top.integer("schema", low=0, high=2**31) != SCHEMA:
-        top.refuse("schema", f"is {top.raw('schema')}", f"this version reads schema = {SCHEMA}")
-    request = _requests(top.table("request", _keys(Request)))
-    return Config(
-        file=top.source.file,
-        schema=SCHEMA,
-        app=_app(top.table("app", _keys(App))),
-        sides=_sides(top.table("sides", _keys(Sides))),
-        service=_service(top.table("service", _keys(Service))),
-        ingress=_ingress(top.table("ingress", _keys(Ingress))) if top.has("ingress") else None,
-        request=request,
-        identity=_identity(top.table("identity", _keys(Identity))),
-        smoke=_smoke(top.table("smoke", _keys(Smoke)), request.path),
-        ledger=_ledger(top.table("ledger", _keys(Ledger))) if top.has("ledger") else None,
-        admin=_admin(top.table("admin", _keys(Admin))) if top.has("admin") else None,
-        limits=_limits(top.table("limits", _keys(Limits))),
-        bad=_bad(top.table("bad", _keys(Bad))),
-        load=_load(top.table("load", _keys(Load)), request),
-        build=_build(top.table("build", _keys(Build))) if top.has("build") else None,
-    )
+    """Read every table, then check what one key says against another."""
+    schema = next(one for one in described(Config) if one.name == "schema")
+    top.value(schema)  # of another version nothing else can be judged
+    config = Config(file=top.source.file, **{one.name: top.value(one) for one in described(Config)})
+    _check_app(top.table("app", App), config)
+    if config.sides.blue == config.sides.green:
+        mend = "name two Deployments: one alone leaves no way back"
+        top.table("sides", Sides).refuse("green", f"is {config.sides.green!r}, as sides.blue is", mend)
+    if config.helm is not None:
+        _check_helm(top, config.helm, config.app.manifests)
+    _check_requests(top, config)
+    _check_identity(top.table("identity", Identity), config.identity)
+    _check_load(top.table("load", Load), config)
+    if config.build is not None and not _is_file(config.build.context / "Containerfile"):
+        what = f"names {config.build.context}, which has no Containerfile"
+        top.table("build", Build).refuse("context", what, "name the folder of the image's recipe")
+    return replace(config, smoke=replace(config.smoke, path=config.smoke.path or config.first.path))
 
 
-def _app(table: Table) -> App:
-    image = table.text("image", form=r"[!-~]*\{version\}[!-~]*", like="localhost/shop:{version}")
-    old = table.text("old", form=_TAG, like="v1")
-    new = table.text("new", form=_TAG, like="v2")
-    if old == new:
-        table.refuse("new", f"is {new!r}, as app.old is", "a cutover between equal versions shows nothing: name two")
-    manifests = (table.source.file.parent / table.text("manifests", like="manifests/base")).resolve()
-    if not any((manifests / name).is_file() for name in ("kustomization.yaml", "kustomization.yml", "Kustomization")):
-        table.refuse("manifests", f"names {manifests}, which has no kustomization.yaml", "name a Kustomize folder")
-    return App(
-        name=table.text("name", form=_LABEL, like="shop"),
-        manifests=manifests,
-        container=table.text("container", form=_LABEL, like="api"),
-        image=image,
-        old=old,
-        new=new,
-    )
+def _check_app(table: Table, config: Config) -> None:
+    app = config.app
+    if app.old == app.new:
+        mend = "a cutover between equal versions shows nothing: name two"
+        table.refuse("new", f"is {app.new!r}, as app.old is", mend)
+    if not form_of(app.manifests):
+        what = f"names {app.manifests}, which has no kustomization.yaml, no {CHART} and no YAML file"
+        table.refuse("manifests", what, "name the folder with the application's manifests")
 
 
-def _sides(table: Table) -> Sides:
-    blue = table.text("blue", form=_SUBDOMAIN, like="shop-blue")
-    green = table.text("green", form=_SUBDOMAIN, like="shop-green")
-    if blue == green:
-        table.refuse("green", f"is {green!r}, as sides.blue is", "name two Deployments: one alone leaves no way back")
-    return Sides(blue, green)
+def _check_helm(top: Table, helm: Helm, chart: Path) -> None:
+    if form_of(chart) != CHART:
+        top.refuse("helm", f"is given, but {chart} has no {CHART}", "name a chart, or leave it out")
+    for file in helm.values:
+        if not _is_file(file):
+            top.table("helm", Helm).refuse("values", f"names {file}, which is no file", "name files of values")
 
 
-def _service(table: Table) -> Service:
-    return Service(
-        name=table.text("name", form=_LABEL, like="api"),
-        port=table.integer("port", low=1, high=65535),
-        selector_key=table.text(
-            "selector_key", form=rf"({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", like="color"
-        ),
-        internal=table.text("internal", form=r"[-a-z0-9]*\{side\}[-a-z0-9]*", like="shop-{side}"),
-    )
+def _check_requests(top: Table, config: Config) -> None:
+    request = top.table("request", type(config.request))
+    if config.requests and (more := [key for key in request.keys if key not in ("slow", "post")]):
+        request.refuse(more[0], "is given beside [[requests]]", "say it in each of [[requests]]")
+    _check_request(request, config.request)
+    for name, special in (("slow", config.request.slow), ("post", config.request.post)):
+        if special is not None:
+            _check_request(request.table(name, type(special)), special)
+    for table, one in zip(top.tables("requests", Weighted), config.requests, strict=True):
+        _check_request(table, one)
 
 
-def _ingress(table: Table) -> Ingress:
-    return Ingress(
-        name=table.text("name", form=_SUBDOMAIN, like="api"),
-        host=table.text("host", form=_SUBDOMAIN, like="shop.example.org"),
-        path=table.text("path", "/", form=_PATH, like="/"),
-    )
+def _check_request(table: Table, request: Request) -> None:
+    """Headers can be sent, and each secret is there; no message repeats a value of the environment."""
+    for name, value in request.headers.items():
+        if said := headers.fault(name, value):
+            table.refuse("headers", f"can't be sent: {said}", "see RFC 9110 5.5")
+    for key, text in (*(("headers", value) for value in request.headers.values()), ("body", request.body)):
+        try:
+            filled = secrets.fill(text, os.environ)
+        except ConfigurationError as error:
+            table.refuse(key, f"can't be filled in: {error.what}", error.mend)
+        if key == "headers" and headers.fault("X-Any", filled):
+            table.refuse(key, f"would hold a value that can't be sent: {text}", "mend it in the environment")
+        if any(name.startswith("LOCUST_") for name in secrets.names(text)):
+            table.refuse(key, f"takes {text} from the environment", "LOCUST_ is Locust's: call it otherwise")
 
 
-def _requests(table: Table) -> Request:
-    """[request], with [request.slow] and [request.post]: an application that has no such request has no such table."""
-    keys = tuple(key for key in _keys(Request) if key not in ("slow", "post"))
-    slow = post = None
-    if table.has("slow"):
-        slow = _request(table.table("slow", keys), timeout=10.0)
-    if table.has("post"):
-        post = _request(table.table("post", keys), method="POST", methods="POST|PUT|PATCH|DELETE")
-    return replace(_request(table, path="/"), slow=slow, post=post)
+def _check_identity(table: Table, identity: Identity) -> None:
+    if identity.anonymous:
+        if missing := [name for name in NEEDS_REVISION if name not in identity.accept_unproven]:
+            what = f'is "{ANONYMOUS}", and so {", ".join(missing)} can\'t be proven'
+            listed = ", ".join(f'"{name}"' for name in NEEDS_REVISION)
+            table.refuse("revision", what, f"accept it by name: accept_unproven = [{listed}]")
+    elif identity.accept_unproven:
+        mend = f'leave it out: it belongs to revision = "{ANONYMOUS}"'
+        table.refuse("accept_unproven", "is given, but answers tell their version", mend)
 
 
-def _request(
-    table: Table,
-    *,
-    method: str = "GET",
-    methods: str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS",
-    path: str | None = None,
-    timeout: float = 5.0,
-) -> Request:
-    headers = table.texts("headers")
-    if any("\n" in text or "\r" in text for pair in headers.items() for text in pair):
-        table.refuse("headers", "hold a line end", "one header, one line")
-    return Request(
-        method=table.text("method", method, form=methods, like=method),
-        path=table.text("path", path, form=_PATH, like="/"),
-        expect_status=table.integer("expect_status", 200, low=200, high=599),
-        headers=headers,
-        body=table.text("body", ""),
-        timeout_seconds=table.number("timeout_seconds", timeout, high=MAX_TIMEOUT),
-    )
-
-
-def _identity(table: Table) -> Identity:
-    return Identity(
-        revision=table.text("revision", form=_FORM, like="header:X-Version"),
-        pod=table.maybe_text("pod", form=_FORM, like="json:pod.name"),
-    )
-
-
-def _smoke(table: Table, path: str) -> Smoke:
-    return Smoke(
-        path=table.text("path", path, form=_PATH, like="/"), requests=table.integer("requests", 20, low=1, high=10_000)
-    )
-
-
-def _ledger(table: Table) -> Ledger:
-    return Ledger(table.text("host_path", form=r"/[!-~]*[!-.0-~]", like="/var/lib/bluegreen"))
-
-
-def _admin(table: Table) -> Admin:
-    return Admin(
-        port=table.integer("port", low=1, high=65535), state=table.text("state", "/state", form=_PATH, like="/state")
-    )
-
-
-def _limits(table: Table) -> Limits:
-    return Limits(
-        ready_seconds=table.number("ready_seconds", 120.0, high=3600.0),
-        cutover_seconds=table.number("cutover_seconds", 2.0, high=600.0),
-        warm_seconds=table.number("warm_seconds", 1800.0, high=7 * 86400.0),
-        smoke_seconds=table.number("smoke_seconds", 60.0, high=3600.0),
-    )
-
-
-def _bad(table: Table) -> Bad:
-    return Bad(
-        refused_by_smoke=table.maybe_text("refused_by_smoke", form=_TAG, like="v2-broken"),
-        breaks_after_cutover=table.maybe_text("breaks_after_cutover", form=_TAG, like="v2-breaks"),
-    )
-
-
-def _load(table: Table, request: Request) -> Load:
-    for name, there in (("slow", request.slow), ("post", request.post)):
+def _check_load(table: Table, config: Config) -> None:
+    for name, there in (("slow", config.request.slow), ("post", config.request.post)):
         if there is None and table.has(name):
             table.refuse(name, f"is given, but nothing says what a {name} request is", f"add [request.{name}]")
-    defaults = {"fresh": 200.0, "busy": 50.0, "idle": 2.0, "slow": 4.0, "post": 10.0}
-    rates = {name: table.number(name, rate, high=MAX_RATE) for name, rate in defaults.items()}
-    if sum(rates.values()) > MAX_RATES:
-        table.refuse("fresh", f"and the others are {sum(rates.values()):g}/s in all", f"at most {MAX_RATES:g}/s")
-    return Load(**rates, idle_gap_seconds=table.number("idle_gap_seconds", 5.0, high=3600.0))
+    load = config.load
+    if load.locustfile is not None and not _is_file(load.locustfile):
+        table.refuse("locustfile", f"names {load.locustfile}, which is no file", "name a Python file with Locust users")
+    if load.locustfile is None and table.has("users"):
+        table.refuse("users", "is given, but no locustfile that they could run", "add locustfile, or leave it out")
+    total = load.fresh + load.busy + load.idle + load.slow + load.post
+    if total > MAX_RATES:
+        table.refuse("fresh", f"and the others are {total:g}/s in all", f"at most {MAX_RATES:g}/s")
 
 
-def _build(table: Table) -> Build:
-    context = (table.source.file.parent / table.text("context", like="images/app")).resolve()
-    if not (context / "Containerfile").is_file():
-        table.refuse("context", f"names {context}, which has no Containerfile", "name the folder of the image's recipe")
-    versions = table.raw("versions")
-    if not isinstance(versions, dict):
-        table.refuse("versions", "must be a table", 'write [build.versions] and below it v1 = { REVISION = "v1" }')
-    arguments = table.table("versions", tuple(versions))
-    return Build(
-        context=context,
-        rootfs=table.text("rootfs", form="python|nginx", like="python"),
-        base=table.text("base", like="docker.io/library/python:3.11-slim-bookworm"),
-        versions={version: arguments.texts(version) for version in versions},
-    )
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long to be one
+        return False

@@ -1,11 +1,14 @@
-"""What a configuration holds: one frozen dataclass a table of bluegreen.toml."""
+"""What a configuration holds: one frozen dataclass a table of bluegreen.toml, each key with its meaning and bounds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
+from harness.config_key import Key
+from harness.config_requests import PATH, MainRequest, Request, Weighted
 from harness.errors import ConfigurationError
 
 OLD = "{old}"
@@ -17,27 +20,35 @@ REFUSED_BY_SMOKE = "{refused_by_smoke}"
 BREAKS_AFTER_CUTOVER = "{breaks_after_cutover}"
 """A scenario's word for a version that passes smoke and breaks under traffic."""
 
+SCHEMA = 1
+MAX_RATE = 1000.0
+ANONYMOUS = "none"
+"""identity.revision of an application whose answers don't tell their version."""
+NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
+"""What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a DNS label, RFC 1123
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # an image tag, OCI distribution specification
+_HEADER_OR_JSON = r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|json:[A-Za-z0-9_.-]+"
+
 
 @dataclass(frozen=True)
 class App:
-    """What is released.
+    """What is released."""
 
-    Attributes:
-        name: the application's name.
-        manifests: folder of the Kustomize manifests, absolute.
-        container: the container whose image a release changes.
-        image: image name with ``{version}`` in it.
-        old: the version that is live at first.
-        new: the version that is released.
-
-    """
-
-    name: str
-    manifests: Path
-    container: str
-    image: str
-    old: str
-    new: str
+    name: Annotated[str, Key("the application's name", form=_LABEL, like="shop")]
+    manifests: Annotated[
+        Path,
+        Key("folder, beside the file, of a kustomization, a Helm chart or YAML files", like="manifests", folder=True),
+    ]
+    container: Annotated[str, Key("the container whose image a release changes", form=_LABEL, like="api")]
+    image: Annotated[
+        str,
+        Key("image name with `{version}` in it", form=r"[!-~]*\{version\}[!-~]*", like="localhost/shop:{version}"),
+    ]
+    old: Annotated[str, Key("the version that is live at first", form=_TAG, like="v1")]
+    new: Annotated[str, Key("the version that is released", form=_TAG, like="v2")]
 
     def image_of(self, version: str) -> str:
         """The image of one version."""
@@ -45,11 +56,24 @@ class App:
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The two Deployments, by side."""
+class Helm:
+    """How the chart in `app.manifests` is rendered."""
 
-    blue: str
-    green: str
+    values: Annotated[
+        tuple[Path, ...], Key("files of values, beside the configuration", default=(), like="values/test.yaml")
+    ]
+    set: Annotated[
+        Mapping[str, Any],
+        Key('single values (strings, numbers, booleans) by dotted name, such as `{ "blue.replicas" = 4 }`'),
+    ] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The two Deployments."""
+
+    blue: Annotated[str, Key("name of the one Deployment", form=_SUBDOMAIN, like="shop-blue")]
+    green: Annotated[str, Key("name of the other Deployment", form=_SUBDOMAIN, like="shop-green")]
 
     @property
     def deployments(self) -> dict[str, str]:
@@ -59,12 +83,21 @@ class Sides:
 
 @dataclass(frozen=True)
 class Service:
-    """The Service that users enter by, and the pattern of the sides' internal Services."""
+    """The Service that users enter by, and the sides' own ones."""
 
-    name: str
-    port: int
-    selector_key: str
-    internal: str
+    name: Annotated[str, Key("the Service that users enter by", form=_LABEL, like="api")]
+    port: Annotated[int, Key("its port", low=1, high=65535)]
+    selector_key: Annotated[
+        str,
+        Key(
+            "the key of its selector that is the switch; the value is `blue` or `green`",
+            form=rf"({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
+            like="color",
+        ),
+    ]
+    internal: Annotated[
+        str, Key("pattern of the sides' internal Services", form=r"[-a-z0-9]*\{side\}[-a-z0-9]*", like="shop-{side}")
+    ]
 
     def internal_of(self, side: str) -> str:
         """The internal Service of one side."""
@@ -73,116 +106,130 @@ class Service:
 
 @dataclass(frozen=True)
 class Ingress:
-    """The way in from outside the cluster."""
+    """The way in from outside the cluster; without it the ingress path is skipped by name."""
 
-    name: str
-    host: str
-    path: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request of the load, and the status that is right for it.
-
-    Attributes:
-        method: in capitals.
-        path: target, percent-encoded.
-        expect_status: the status that is right.
-        headers: further headers; of ``slow`` and ``post`` instead of the others', where there is any.
-        body: text; ``{id}`` becomes the request's id.
-        timeout_seconds: bound of one attempt.
-        slow: a request whose answer takes longer than a flip; None: that class doesn't run.
-        post: a request that changes something; None: that class doesn't run.
-
-    """
-
-    method: str
-    path: str
-    expect_status: int
-    headers: Mapping[str, str] = field(hash=False)  # a dict can't be hashed; a configuration must be
-    body: str
-    timeout_seconds: float
-    slow: Request | None = None
-    post: Request | None = None
+    name: Annotated[str, Key("the Ingress", form=_SUBDOMAIN, like="api")]
+    host: Annotated[str, Key("the host that it answers to", form=_SUBDOMAIN, like="shop.example.org")]
+    path: Annotated[str, Key("the path that it answers to", default="/", form=PATH, like="/")]
 
 
 @dataclass(frozen=True)
 class Identity:
-    """How an answer tells who gave it: ``header:NAME`` or ``json:PATH`` (dotted)."""
+    """How an answer tells who gave it: `header:NAME` or `json:PATH` (dotted)."""
 
-    revision: str
-    pod: str | None
+    revision: Annotated[
+        str,
+        Key(
+            "the version; `none` where no answer tells it",
+            form=rf"{_HEADER_OR_JSON}|{ANONYMOUS}",
+            like="header:X-Version",
+        ),
+    ]
+    pod: Annotated[str | None, Key("the pod", form=_HEADER_OR_JSON, like="json:pod.name")]
+    accept_unproven: Annotated[
+        tuple[str, ...],
+        Key(
+            'with `revision = "none"`: everything that stays unproven then, by name',
+            default=(),
+            form="|".join(NEEDS_REVISION),
+            like=NEEDS_REVISION[0],
+        ),
+    ]
+
+    @property
+    def anonymous(self) -> bool:
+        """No answer tells its version."""
+        return self.revision == ANONYMOUS
 
 
 @dataclass(frozen=True)
 class Smoke:
     """What the check of the idle side asks for."""
 
-    path: str
-    requests: int
+    path: Annotated[
+        str, Key("target, percent-encoded", default="", form=PATH, like="/", otherwise="the first request's")
+    ]
+    requests: Annotated[int, Key("how many requests", default=20, low=1, high=10_000)]
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Where on the node the application records arrivals."""
+    """Where on the node the application records arrivals (docs/how-it-measures.md)."""
 
-    host_path: str
+    host_path: Annotated[str, Key("folder on the nodes", form=r"/[!-~]*[!-.0-~]", like="/var/lib/bluegreen")]
 
 
 @dataclass(frozen=True)
 class Admin:
-    """The application's port for the harness only, and the path of its state there."""
+    """The application's port for the harness only."""
 
-    port: int
-    state: str
+    port: Annotated[int, Key("the port", low=1, high=65535)]
+    state: Annotated[str, Key("path of its state", default="/state", form=PATH, like="/state")]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds in seconds: rollout, flip on fresh connections, warm time of the old side, the smoke check."""
+    """Bounds in seconds."""
 
-    ready_seconds: float
-    cutover_seconds: float
-    warm_seconds: float
-    smoke_seconds: float
+    ready_seconds: Annotated[float, Key("a rollout", default=120.0, high=3600.0)]
+    cutover_seconds: Annotated[float, Key("the flip on fresh connections", default=2.0, high=600.0)]
+    warm_seconds: Annotated[float, Key("how long the old side stays warm", default=1800.0, high=7 * 86400.0)]
+    smoke_seconds: Annotated[float, Key("the smoke check", default=60.0, high=3600.0)]
 
 
 @dataclass(frozen=True)
 class Bad:
-    """Versions with a known defect, for the scenarios that need one."""
+    """Versions with a known defect, for the scenarios that need one; those are skipped by name without it."""
 
-    refused_by_smoke: str | None
-    breaks_after_cutover: str | None
+    refused_by_smoke: Annotated[str | None, Key("ready, and answers with errors", form=_TAG, like="v2-broken")]
+    breaks_after_cutover: Annotated[str | None, Key("passes smoke, breaks under traffic", form=_TAG, like="v2-breaks")]
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests per second of each connection class, and the seconds between two requests on an idle connection."""
+    """Requests a second of each connection class."""
 
-    fresh: float
-    busy: float
-    idle: float
-    slow: float
-    post: float
-    idle_gap_seconds: float
+    fresh: Annotated[float, Key("a new connection per request", default=200.0, high=MAX_RATE)]
+    busy: Annotated[float, Key("kept connections in steady use", default=50.0, high=MAX_RATE)]
+    idle: Annotated[float, Key("kept connections, long unused between two requests", default=2.0, high=MAX_RATE)]
+    slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
+    post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
+    idle_gap_seconds: Annotated[
+        float,
+        Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),
+    ]
+    locustfile: Annotated[
+        Path | None,
+        Key("file, beside this one, with your own tasks on `harness.client.tasks`", like="loadtests/mine.py"),
+    ]
+    users: Annotated[int, Key("how many users run these tasks", default=10, low=1, high=500)]
 
 
 @dataclass(frozen=True)
 class Build:
-    """How images are made that no registry has.
+    """How images are made that no registry has."""
 
-    Attributes:
-        context: folder with a Containerfile, and perhaps a hashed requirements.txt, absolute.
-        rootfs: the root file system that BASE is where images are built offline.
-        base: the published image that BASE is where a registry answers.
-        versions: build arguments by version.
-
-    """
-
-    context: Path
-    rootfs: str
-    base: str
-    versions: Mapping[str, Mapping[str, str]] = field(hash=False)
+    context: Annotated[
+        Path, Key("folder, beside the file, with a Containerfile and perhaps a requirements.txt", folder=True)
+    ]
+    rootfs: Annotated[
+        str,
+        Key(
+            "the root file system that BASE is where images are built offline",
+            default="python",
+            form="python|nginx",
+            like="python",
+        ),
+    ]
+    base: Annotated[
+        str,
+        Key(
+            "the published image that BASE is where a registry answers",
+            form=r"[!-~]+",
+            like="docker.io/library/python:3.11-slim-bookworm",
+        ),
+    ]
+    versions: Annotated[Mapping[str, Mapping[str, str]], Key("build arguments by version")] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -190,20 +237,27 @@ class Config:
     """The whole configuration; ``file`` is where it came from."""
 
     file: Path
-    schema: int
-    app: App
-    sides: Sides
-    service: Service
-    ingress: Ingress | None
-    request: Request
-    identity: Identity
-    smoke: Smoke
-    ledger: Ledger | None
-    admin: Admin | None
-    limits: Limits
-    bad: Bad
-    load: Load
-    build: Build | None
+    schema: Annotated[int, Key("version of this format", low=SCHEMA, high=SCHEMA)]
+    app: Annotated[App, Key("")]
+    helm: Annotated[Helm | None, Key("")]
+    sides: Annotated[Sides, Key("")]
+    service: Annotated[Service, Key("")]
+    ingress: Annotated[Ingress | None, Key("")]
+    request: Annotated[MainRequest, Key("")]
+    requests: Annotated[tuple[Weighted, ...], Key("")]
+    identity: Annotated[Identity, Key("")]
+    smoke: Annotated[Smoke, Key("")]
+    ledger: Annotated[Ledger | None, Key("")]
+    admin: Annotated[Admin | None, Key("")]
+    limits: Annotated[Limits, Key("")]
+    bad: Annotated[Bad, Key("")]
+    load: Annotated[Load, Key("")]
+    build: Annotated[Build | None, Key("")]
+
+    @property
+    def first(self) -> Request:
+        """The first of the requests that take turns, or the only one."""
+        return self.requests[0] if self.requests else self.request
 
     def version(self, word: str) -> str:
         """The version that a scenario's word stands for; what is no word is a version itself.

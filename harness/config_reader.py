@@ -1,4 +1,4 @@
-"""Reads one TOML table strictly: types, ranges, unknown keys; every error names the file and the line."""
+"""Reads TOML tables strictly into the model's dataclasses; every error names the file, the line and the right key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args
 
+from harness.config_key import Described, Key, described
 from harness.errors import ConfigurationError
+from harness.toml_lines import Keys, lines
+
+T = TypeVar("T")
+SHOWN: Final = 100
+"""Characters of a wrong value or key that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -46,52 +52,26 @@ class Source:
             raise ConfigurationError(f"{file}: is not UTF-8", "save the file as UTF-8") from error
         try:
             return cls(file, text, tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # tomllib's own error is one; a number of 5,000 digits is Python's
             found = re.search(r"at line (\d+)", str(error))
             line = int(found.group(1)) if found else len(text.splitlines())
             raise ConfigurationError(f"{file}:{line}: not TOML: {error}", "mend the syntax on that line") from error
+        except RecursionError as error:
+            rows = text.splitlines()
+            line = 1 + max(range(len(rows)), key=lambda row: rows[row].count("[") + rows[row].count("{"))
+            raise ConfigurationError(f"{file}:{line}: nested too deeply to be read", "nest it less") from error
 
-    def line(self, path: tuple[str, ...]) -> int:
+    def line(self, path: Keys) -> int:
         """The line (from 1) of the key at ``path``, or of its nearest table that the file spells out; else 1."""
-        places = _places(self.text)
+        places = lines(self.text)
         for length in range(len(path), 0, -1):
             if path[:length] in places:
                 return places[path[:length]]
         return 1
 
-    def refuse(self, path: tuple[str, ...], what: str, mend: str) -> NoReturn:
+    def refuse(self, path: Keys, what: str, mend: str) -> NoReturn:
         """Raise a ConfigurationError at the line of ``path``."""
         raise ConfigurationError(f"{self.file}:{self.line(path)}: {what}", mend)
-
-
-_PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
-_DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_HEADER = re.compile(rf"^\s*\[\[?\s*({_DOTTED})\s*\]\]?")
-_KEY = re.compile(rf"^\s*({_DOTTED})\s*=")
-
-
-def _places(text: str) -> dict[tuple[str, ...], int]:
-    """Line of every table and key that ``text`` spells out (keys inside inline tables: their outer key's line)."""
-    places: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    inside = ""  # the quotes of a multi-line string that is open
-    for number, line in enumerate(text.splitlines(), 1):
-        if not inside:
-            if header := _HEADER.match(line):
-                table = _split(header.group(1))
-                places.setdefault(table, number)
-            elif key := _KEY.match(line):
-                places.setdefault(table + _split(key.group(1)), number)
-        for quotes in re.findall(r"\"\"\"|'''", line):
-            if not inside:
-                inside = quotes
-            elif inside == quotes:
-                inside = ""
-    return places
-
-
-def _split(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(_PART, dotted))
 
 
 class Table:
@@ -101,28 +81,34 @@ class Table:
         source: the file.
         path: the table's path in it; () is the document.
         values: what stands there.
-        known: all keys that may stand there.
+        known: all keys that may stand there; None: any.
 
     Raises:
         ConfigurationError: it is no table, or holds a key that isn't known (the nearest right one is named).
 
     """
 
-    def __init__(self, source: Source, path: tuple[str, ...], values: object, known: tuple[str, ...]) -> None:
+    def __init__(self, source: Source, path: Keys, values: object, known: tuple[str, ...] | None) -> None:
         self.source = source
         self.path = path
         if not isinstance(values, dict):
-            source.refuse(path, f"{'.'.join(path)} must be a table, not {_kind(values)}", f"write [{'.'.join(path)}]")
+            name = _dotted(path)
+            source.refuse(path, f"{name} must be a table, not {_kind(values)}", f"write [{name}] and its keys below it")
         self._values: dict[str, Any] = values
         for key in values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            if known is not None and key not in known:
+                near = difflib.get_close_matches(key[:SHOWN], known, n=1, cutoff=0.5)
                 mend = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
                 source.refuse((*path, key), f"unknown key {self.name(key)!r}", mend)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that the file gives."""
+        return tuple(self._values)
+
     def name(self, key: str) -> str:
         """The key's full dotted name."""
-        return ".".join((*self.path, key))
+        return _dotted((*self.path, key))
 
     def has(self, key: str) -> bool:
         """Whether the file gives this key."""
@@ -132,11 +118,43 @@ class Table:
         """Raise a ConfigurationError at this key: ``what`` completes "<key> ..."."""
         self.source.refuse((*self.path, key), f"{self.name(key)} {what}", mend)
 
-    def table(self, key: str, known: tuple[str, ...]) -> Table:
+    def read(self, kind: type[T]) -> T:
+        """The table as one of the model's dataclasses."""
+        return kind(**{one.name: self.value(one) for one in described(kind)})
+
+    def value(self, one: Described) -> Any:
+        """The value of one key, of the type that the model says."""
+        key, kind, table = one.key, one.kind, one.table
+        if one.optional and not self.has(one.name):
+            return None
+        if table is not None and one.many:
+            return tuple(element.read(table) for element in self.tables(one.name, table))
+        if table is not None:
+            return self.table(one.name, table).read(table)
+        if one.many:
+            return self.texts_or_files(one.name, key, files=get_args(kind)[0] is Path)
+        if one.mapping:
+            return self.mapping(one.name, get_args(kind)[1])
+        if kind is int:
+            return self.integer(one.name, key)
+        if kind is float:
+            return self.number(one.name, key)
+        return self.file(one.name, self.text(one.name, key)) if kind is Path else self.text(one.name, key)
+
+    def table(self, key: str, kind: type) -> Table:
         """The table under ``key``; an absent one reads as empty."""
+        known = tuple(one.name for one in described(kind))
         return Table(self.source, (*self.path, key), self._values.get(key, {}), known)
 
-    def raw(self, key: str, default: object = None) -> object:
+    def tables(self, key: str, kind: type) -> list[Table]:
+        """The tables of the array under ``key``; an absent one reads as empty."""
+        values = self._values.get(key, [])
+        if not isinstance(values, list):
+            self.refuse(key, f"must be an array of tables, not {_kind(values)}", f"write [[{self.name(key)}]]")
+        known = tuple(one.name for one in described(kind))
+        return [Table(self.source, (*self.path, key, at), value, known) for at, value in enumerate(values)]
+
+    def raw(self, key: str, default: object = ...) -> object:
         """The value as it stands, or the default.
 
         Raises:
@@ -145,54 +163,100 @@ class Table:
         """
         if key in self._values:
             return cast(object, self._values[key])
-        if default is None:
-            self.refuse(key, "is missing", f"add {key} = ... under [{'.'.join(self.path)}]")
+        if default is ...:
+            where = f"under [{_dotted(self.path)}]" if self.path else "at the top of the file"
+            self.refuse(key, "is missing", f"add {key} = ... {where}")
         return default
 
-    def text(self, key: str, default: str | None = None, *, form: str = "", like: str = "") -> str:
-        """A string that matches the whole of the pattern ``form``; ``like`` shows a right one."""
-        value = self.raw(key, default)
+    def text(self, key: str, known: Key) -> str:
+        """A string that matches the whole of the key's form; a default needn't."""
+        value = self.raw(key, known.default)
         if not isinstance(value, str):
-            self.refuse(key, f"must be a string, not {_kind(value)}", f'write it in quotes, like "{like or value}"')
-        if form and not re.fullmatch(form, value):
-            self.refuse(key, f"can't be {value!r}", f"write it like {like!r}")
+            self.refuse(key, f"must be a string, not {_kind(value)}", f'write it in quotes, like "{known.like or "x"}"')
+        if known.form and self.has(key) and not re.fullmatch(known.form, value):
+            self.refuse(key, f"can't be {_shown(value)}", f"write it like {known.like!r}")
         return value
 
-    def maybe_text(self, key: str, *, form: str = "", like: str = "") -> str | None:
-        """The same, None where the file doesn't give it."""
-        return self.text(key, form=form, like=like) if self.has(key) else None
+    def file(self, key: str, text: str) -> Path:
+        """A file or folder beside the configuration, as an absolute path; whether it exists isn't asked here."""
+        try:
+            return (self.source.file.parent / text).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name too long, links in a circle
+            self.refuse(key, f"can't be a path: {_shown(text)}", f"name a folder beside the file ({error})")
 
-    def integer(self, key: str, default: int | None = None, *, low: int, high: int) -> int:
-        """A whole number with low <= value <= high."""
-        value = self.raw(key, default)
+    def texts_or_files(self, key: str, known: Key, *, files: bool) -> tuple[Any, ...]:
+        """An array of strings, or of files beside the configuration."""
+        values = self.raw(key, known.default)
+        if not isinstance(values, list | tuple):
+            self.refuse(key, f"must be an array, not {_kind(values)}", f'write {key} = ["{known.like}"]')
+        for value in values:
+            if not isinstance(value, str):
+                self.refuse(key, f"holds {_kind(value)}", f'write strings only, like ["{known.like}"]')
+            if known.form and not re.fullmatch(known.form, value):
+                near = difflib.get_close_matches(value[:SHOWN], known.form.split("|"), n=1)
+                mend = f"did you mean {near[0]!r}?" if near else f"one of {known.form.replace('|', ', ')}"
+                self.refuse(key, f"can't hold {_shown(value)}", mend)
+        return tuple(self.file(key, value) for value in values) if files else tuple(values)
+
+    def integer(self, key: str, known: Key) -> int:
+        """A whole number within the key's bounds."""
+        value, bounds = self.raw(key, known.default), f"write a number from {known.low} to {known.high:g}"
         if not isinstance(value, int) or isinstance(value, bool):
-            self.refuse(key, f"must be a whole number, not {_kind(value)}", f"write a number from {low} to {high}")
-        if not low <= value <= high:
-            self.refuse(key, f"is {value}", f"write a number from {low} to {high}")
+            self.refuse(key, f"must be a whole number, not {_kind(value)}", bounds)
+        if not known.low <= value <= known.high:
+            self.refuse(key, f"is {_shown(value)}", bounds)
         return value
 
-    def number(self, key: str, default: float | None = None, *, above: float = 0.0, high: float) -> float:
-        """A number with above < value <= high."""
-        value = self.raw(key, default)
+    def number(self, key: str, known: Key) -> float:
+        """A number within the key's bounds."""
+        value, bounds = self.raw(key, known.default), f"write a number above {known.above:g} and up to {known.high:g}"
         if not isinstance(value, int | float) or isinstance(value, bool):
-            self.refuse(key, f"must be a number, not {_kind(value)}", f"write a number up to {high:g}")
-        if not above < value <= high:
-            self.refuse(key, f"is {value}", f"write a number above {above:g} and up to {high:g}")
+            self.refuse(key, f"must be a number, not {_kind(value)}", bounds)
+        if not known.above < value <= known.high:
+            self.refuse(key, f"is {_shown(value)}", bounds)
         return float(value)
 
-    def texts(self, key: str) -> dict[str, str]:
-        """A table of strings; absent reads as empty."""
-        values = self.raw(key, {})
-        if not isinstance(values, dict):
-            self.refuse(
-                key, f"must be a table of strings, not {_kind(values)}", f'write {key} = {{ "X-Name" = "value" }}'
-            )
-        for inner, value in values.items():
-            if not isinstance(value, str):
-                self.refuse(
-                    key, f"holds {inner!r} with {_kind(value)} instead of a string", "write its value in quotes"
-                )
-        return dict(values)
+    def mapping(self, key: str, kind: Any) -> dict[str, Any]:
+        """A table with the user's own keys: strings, tables of strings, or (Any) scalars; absent reads as empty."""
+        inner = Table(self.source, (*self.path, key), self._values.get(key, {}), None)
+        if kind is str:
+            return {name: inner.text(name, Key("", like="value")) for name in inner.keys}
+        if kind is Any:
+            return inner.scalars()
+        return {name: inner.mapping(name, str) for name in inner.keys}
+
+    def scalars(self) -> dict[str, Any]:
+        """Strings, numbers and booleans by dotted name, whether written as one name or as tables."""
+        found: dict[str, Any] = {}
+        for name, value in self._values.items():
+            if isinstance(value, dict):
+                deeper = Table(self.source, (*self.path, name), value, None).scalars()
+                found |= {f"{name}.{below}": one for below, one in deeper.items()}
+            elif isinstance(value, str | bool | int | float):
+                found[name] = value
+            else:
+                self.refuse(name, f"can't be {_kind(value)}", "strings, numbers and booleans only; lists go in a file")
+        return found
+
+
+def _dotted(path: Keys) -> str:
+    """The path as TOML spells it, on one line; elements of arrays by number from 0."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            bare = part[:SHOWN] if re.fullmatch(r"[A-Za-z0-9_-]+", part) else _shown(part)
+            text += f".{bare}" if text else bare
+    return text
+
+
+def _shown(value: object) -> str:
+    """A wrong value for a message: on one line, and not longer than a line."""
+    if isinstance(value, int) and value.bit_length() > 8 * SHOWN:
+        return "a number of hundreds of digits"  # Python refuses to print 5,000 of them
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _kind(value: object) -> str:

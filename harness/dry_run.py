@@ -8,6 +8,7 @@ from typing import Any
 from harness.cluster.existing import Options, prefix_of, where
 from harness.cluster.permissions import needed, plural
 from harness.config import Config
+from harness.release import smoke
 from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare
 
@@ -47,6 +48,7 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
     for item in objects:
         only = " (ingress path only)" if item["kind"] == "Ingress" else ""
         told.append(f"  create           {plural(item['kind'])}/{item['metadata']['name']}{only}")
+    told += [f"  create           secrets/{item['metadata']['name']}" for item in smoke.secret(config, None)]
     for deployment in config.sides.deployments.values():
         told.append(f"  patch            deployments/{deployment} (image) and its scale (replicas)")
     told.append(f"  patch            services/{config.service.name} (selector)")
@@ -57,7 +59,9 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
     else:
         told.append("  deletecollection ingresses, pods")
         told.append(f"  delete           namespaces/{name}")
-    rights = needed(rendered, admin=config.admin is not None, made=not options.namespace)
+    rights = needed(
+        [*rendered, *smoke.secret(config, None)], admin=config.admin is not None, made=not options.namespace
+    )
     for verb in READING:
         told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")
     return told

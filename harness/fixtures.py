@@ -33,10 +33,14 @@ def bluegreen_run(pytestconfig: pytest.Config) -> RunState:
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A healthy cluster with all images loaded and the ingress answering."""
+    from harness.release.rendering import require_programs
     from harness.setup import bring_up
 
     run = pytestconfig.stash[RUN]
-    with bring_up(pytestconfig, configurations(request.session), say(pytestconfig)) as running:
+    applications = configurations(request.session)
+    for application in applications:
+        require_programs(application)
+    with bring_up(pytestconfig, applications, say(pytestconfig)) as running:
         run.environment = running.environment
         yield running
 
@@ -115,6 +119,7 @@ def scenario(
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
+            identity=app.identity.revision,
             seed=0,
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
@@ -219,7 +224,7 @@ def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
     marker = item.get_closest_marker("application")
     given = marker.args[0] if marker else config.getoption("--bg-config")
     if not given:
-        return load(find(Path(config.rootpath)))
+        return load(find(Path(config.invocation_params.dir), Path(config.rootpath)))
     file = Path(config.rootpath) / given
     # the scenarios that come with an installed harness name files that come with it too
     return load(root() / given if marker and not file.exists() else file)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 
+from harness.client import secrets
 from harness.client.identity import Identity
-from harness.client.plan import ClassPlan, Entry, LoadPlan
+from harness.client.plan import ClassPlan, Entry, LoadPlan, Turn
 from harness.config import Config, Request
+from harness.config_model import ANONYMOUS
 from harness.errors import ConfigurationError
 from harness.load import Load, steady
 from harness.waiting import until
@@ -60,10 +63,11 @@ def reach(plan: LoadPlan, config: Config) -> None:
 
     """
     last: dict[str, str] = {}
+    headers = {name: secrets.fill(value, os.environ) for name, value in plan.headers.items()}
 
     def answers(url: str) -> bool:
         try:
-            answer = client.request(plan.method, url, headers={"Host": plan.host_header, **plan.headers})
+            answer = client.request(plan.method, url, headers={"Host": plan.host_header, **headers})
         except httpx.HTTPError as error:
             last["was"] = f"{type(error).__name__}: {error}"
             return False
@@ -96,7 +100,7 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
         host = config.ingress.host
     else:
         host = config.service.name
-    request = config.request
+    request = config.first
     classes = classes_of(config)
     return LoadPlan(
         entries=tuple(Entry(*entry) for entry in entries),
@@ -114,6 +118,20 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
         timeout_s=request.timeout_seconds,
         max_seconds=WINDOW_S,
         max_rate=float(math.ceil(sum(spec.rate for spec in classes.values()))),
+        locustfile=str(config.load.locustfile or ""),
+        users=config.load.users if config.load.locustfile else 0,
+        turns=tuple(
+            Turn(
+                path=one.path,
+                method=one.method,
+                headers=dict(one.headers),
+                body=one.body,
+                expected_status=(one.expect_status,),
+                timeout_s=one.timeout_seconds,
+                weight=one.weight,
+            )
+            for one in config.requests
+        ),
     )
 
 
@@ -154,7 +172,7 @@ def identity_of(config: Config) -> Identity:
     """Where an answer tells its revision and pod."""
     fields: dict[str, str] = {}
     for what, spec in (("revision", config.identity.revision), ("pod", config.identity.pod)):
-        if spec:
+        if spec and spec != ANONYMOUS:
             kind, _, value = spec.partition(":")
             fields[f"{what}_{kind}"] = value
     return Identity(**fields)

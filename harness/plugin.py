@@ -41,10 +41,11 @@ REFUSED = "bluegreen_refused"
 """Attribute of a collection report: the id of the worker process that refused."""
 MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
-    "paths(*names): the paths on which the scenario runs, of service and ingress (default: both)",
+    "paths(*names, smoke=None): where the scenario runs, of service and ingress (default: both), and as smoke tier",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
     "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
+    "smoke: the smallest tier: one cutover and one rollback",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
     "mutants: runs only with --bg-tier nightly; a broken release that must turn the gate red",
@@ -145,7 +146,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario on each of its paths."""
     if is_scenario(metafunc.definition):
         marker = metafunc.definition.get_closest_marker("paths")
-        metafunc.parametrize("path", marker.args if marker else ("service", "ingress"), indirect=True)
+        paths = (marker and marker.args) or ("service", "ingress")
+        smoke = marker and marker.kwargs.get("smoke")
+        marked = [pytest.param(path, marks=pytest.mark.smoke if path == smoke else ()) for path in paths]
+        metafunc.parametrize("path", marked, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)

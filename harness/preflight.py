@@ -23,7 +23,9 @@ from harness.config import Config
 from harness.dry_run import would_make
 from harness.errors import EXIT_HARNESS, EXIT_PASS, ClusterError, ConfigurationError, HarnessError
 from harness.exits import ORDER
-from harness.release.manifests import blaming_file, render
+from harness.release import smoke
+from harness.release.manifests import blaming_file
+from harness.release.rendering import render
 
 T = TypeVar("T")
 
@@ -128,7 +130,8 @@ class _Look:
 
     def _render(self) -> list[dict[str, Any]]:
         given = self._options.kubectl if self._options else None
-        return render(existing.find_kubectl(given), self._config.app.manifests)
+        namespace = (self._options.namespace if self._options else "") or "default"
+        return render(self._config, existing.find_kubectl(given), namespace)
 
     def _connect(self, options: Options) -> CarefulKube:
         require_context(options.kubeconfig, options.context)
@@ -156,7 +159,11 @@ class _Look:
             yield Line("a namespace is made for each scenario")
 
     def _permissions(self, kube: CarefulKube, options: Options, rendered: list[dict[str, Any]]) -> Iterator[Line]:
-        rights = needed(rendered, admin=self._config.admin is not None, made=not options.namespace)
+        rights = needed(
+            [*rendered, *smoke.secret(self._config, None)],
+            admin=self._config.admin is not None,
+            made=not options.namespace,
+        )
         with ThreadPoolExecutor(AT_ONCE) as pool:
             asked = self._try(
                 "permissions", lambda: list(pool.map(lambda one: kube.may(one, options.namespace), rights))

@@ -52,12 +52,14 @@ def dry_run(config: pytest.Config, configs: Iterable[Config]) -> Iterator[str]:
     """
     from harness import dry_run
     from harness.cluster.existing import find_kubectl
-    from harness.release.manifests import render
+    from harness.release.rendering import render
 
     options = existing_of(config)
     for one in configs:
         if not comes_with_the_harness(one):
-            yield from dry_run.lines(one, render(find_kubectl(options.kubectl), one.app.manifests), options)
+            yield from dry_run.lines(
+                one, render(one, find_kubectl(options.kubectl), options.namespace or "default"), options
+            )
 
 
 def comes_with_the_harness(config: Config) -> bool:

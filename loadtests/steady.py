@@ -6,6 +6,7 @@ Run by the harness, or by hand: BG_LOAD_PLAN=plan.json locust -f loadtests/stead
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from locust.exception import StopUser
 from harness.client.exchange import Answer, Request
 from harness.client.generator import Generator
 from harness.client.plan import ENVIRONMENT, PARENT, LoadPlan
+from harness.client.tasks import Record
+from harness.errors import EXIT_CONFIGURATION, ConfigurationError
 
 
 def _tell_locust(name: str, request: Request, intended: int, answer: Answer) -> None:
@@ -40,6 +43,20 @@ generator = Generator(
 )
 
 
+own = Record.current = Record(
+    generator.plan,
+    generator.recorder,
+    on_sample=_tell_locust,
+    to_its_end=lambda function: gevent.spawn(function).get(),
+    ended=StopUser,
+    sleep=gevent.sleep,
+)
+"""For the user's own locustfile, which Locust reads after this one."""
+
+
+refused: list[ConfigurationError] = []
+
+
 class ClassUser(User):  # type: ignore[misc]
     """One connection class of the plan."""
 
@@ -60,11 +77,28 @@ for _name in generator.plan.classes:
     globals()[_name] = type(_name, (ClassUser,), {"connection_class": _name, "abstract": False})
 
 
+@events.user_error.add_listener  # type: ignore[untyped-decorator]
+def _refused(user_instance: User, exception: Exception, **_: Any) -> None:
+    """A request that can't be sent ends the load, or its class would be missing without a word.
+
+    Whatever else a task raises is its own affair, and in the log: it may well have asserted that nothing is lost.
+    """
+    if isinstance(exception, ConfigurationError):
+        refused.append(exception)
+        environment = getattr(user_instance, "user", user_instance).environment  # a task set has its user
+        environment.process_exit_code = EXIT_CONFIGURATION
+        gevent.spawn(environment.runner.quit)
+
+
 @events.test_stopping.add_listener  # type: ignore[untyped-decorator]
 def _stop(**_: Any) -> None:
     generator.stop()
+    own.stop()
 
 
 @events.quit.add_listener  # type: ignore[untyped-decorator]
 def _close(**_: Any) -> None:
+    own.close()
     generator.close()
+    for error in refused[:1]:  # behind Locust's statistics, where the log's last lines are read
+        sys.stderr.write(f"{error}\n")

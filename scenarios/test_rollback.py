@@ -21,6 +21,7 @@ from harness.words import (
 
 
 @pytest.mark.fast
+@pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
     nothing_lost(),
     answered_within(),

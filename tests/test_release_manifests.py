@@ -9,7 +9,8 @@ import yaml
 
 from harness.config import Config
 from harness.errors import ConfigurationError, SetupError
-from harness.release.manifests import Placement, prepare, render
+from harness.release.manifests import Placement, prepare
+from harness.release.rendering import kustomize
 from harness.release.sources import file_of
 from tests.fake_kube import CONFIG, config_in
 
@@ -155,7 +156,7 @@ def kubectl(folder: Path, script: str) -> Path:
 def test_render(tmp_path: Path) -> None:
     (tmp_path / "out").write_text(yaml.safe_dump_all([None, *shop()]))
     program = kubectl(tmp_path, '[ "$1" = kustomize ] && cat "$2/out"')
-    assert render(program, tmp_path) == shop()
+    assert kustomize(program, tmp_path) == shop()
 
 
 def test_the_file_of_an_object_is_found_wherever_it_is_listed(tmp_path: Path) -> None:
@@ -174,10 +175,10 @@ def test_the_file_of_an_object_is_found_wherever_it_is_listed(tmp_path: Path) ->
 
 def test_render_fails_with_kubectls_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="accumulating resources: no such file"):
-        render(kubectl(tmp_path, "echo 'accumulating resources: no such file' >&2; exit 1"), tmp_path)
+        kustomize(kubectl(tmp_path, "echo 'accumulating resources: no such file' >&2; exit 1"), tmp_path)
     with pytest.raises(ConfigurationError, match="hold no object"):
-        render(kubectl(tmp_path, "true"), tmp_path)
+        kustomize(kubectl(tmp_path, "true"), tmp_path)
     with pytest.raises(ConfigurationError, match="not YAML"):
-        render(kubectl(tmp_path, "echo 'a: [b'"), tmp_path)
+        kustomize(kubectl(tmp_path, "echo 'a: [b'"), tmp_path)
     with pytest.raises(SetupError, match="not installed"):
-        render(tmp_path / "absent", tmp_path)
+        kustomize(tmp_path / "absent", tmp_path)

@@ -22,13 +22,13 @@ def arguments(job: dict[str, object]) -> list[str]:
 
 
 def test_the_runner_understands_the_jobs_arguments(tmp_path: Path) -> None:
-    more = '[request]\nheaders = { Host = "shop.example.com" }\n[smoke]\npath = "/deep"\n[limits]'
+    more = '[request]\nheaders = { Accept = "text/plain" }\n[smoke]\npath = "/deep"\n[limits]'
     text = CONFIG.replace("[limits]", more)
     options = runner.arguments(arguments(manifest(tmp_path, text)))
     assert options.url == "http://shop-green:80/deep"
     assert (options.requests, options.expect_status, options.timeout) == (20, 200, 5.0)
     assert (options.identity, options.expect_revision) == ("header:X-Revision", "v2")
-    assert options.header == [("Host", "shop.example.com")]
+    assert options.header == [("Accept", "text/plain")]
 
 
 def test_one_attempt_only_and_no_privilege(tmp_path: Path) -> None:

@@ -321,16 +321,6 @@ def test_no_module_grows_beyond_reading(folder: str) -> None:
 # -- the wheel --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
-    return built
-
-
 def test_the_wheel_holds_the_harness_and_all_its_data(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -363,14 +353,9 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "--rootd
 """
 
 
-def test_an_installed_wheel_needs_nothing_of_the_checkout(wheel: Path, tmp_path: Path) -> None:
-    target, empty = tmp_path / "target", tmp_path / "empty"
+def test_an_installed_wheel_needs_nothing_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    target, empty = installed, tmp_path / "empty"
     empty.mkdir()
-    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--offline", "--no-cache"]
-    done = subprocess.run(
-        [*install, "--target", str(target), str(wheel)], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
     shown = subprocess.run(
         [sys.executable, "-c", COLLECT, str(target)],

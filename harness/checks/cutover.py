@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding, Verdict, worst
+from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding, Verdict, worst
 from harness.checks.registry import check
 from harness.evidence.losses import answered_mask, lost_mask
 from harness.evidence.milestones import FRESH
@@ -43,6 +43,8 @@ def only(
     A wrong answer that carries a revision (an application's 5xx) counts as well: it too tells who served. An ok answer
     without any is a fail: it could have come from anywhere. A class without an answer in a window is inconclusive.
     """
+    if timeline.anonymous:
+        return Finding("only", UNPROVEN, None, None, "answers", ANONYMOUS)
     windows = _windows(timeline, revision, after, within)
     wrong: Counter[str] = Counter()
     judged, silent, latest = 0, [], 0.0
@@ -106,6 +108,11 @@ def no_flip_back(timeline: Timeline, *, within: float = 2.0) -> Finding:
     for number, move in enumerate(moves, 1):
         answers = fresh[(fresh["sent"] > (move.sent_ns or 0)) & (fresh["end"] <= move.end_ns)]
         new = answers[answered_mask(answers) & (answers["revision"] == timeline.id_of(move.to_revision))]
+        if timeline.anonymous:
+            if moved := _selector_moved(timeline, move):
+                old += 1
+                said.append(moved)
+            continue
         if not len(new):
             if move in flips or not flips:
                 unseen.append(f"{move.move} {number}")
@@ -124,6 +131,9 @@ def no_flip_back(timeline: Timeline, *, within: float = 2.0) -> Finding:
             said.append(moved)
     if old:
         return Finding("no_flip_back", FAIL, old, 0, "answers", "; ".join(said))
+    if timeline.anonymous and moves:
+        text = f"the selector stayed as it was set; {ANONYMOUS}"
+        return Finding("no_flip_back", UNPROVEN, None, None, "answers", text)
     if unseen or not moves:
         text = f"no new answer after {', '.join(unseen)}" if unseen else "no move to judge after"
         return Finding("no_flip_back", INCONCLUSIVE, 0, 0, "answers", text)
@@ -167,6 +177,8 @@ def _happened(timeline: Timeline, move: Move) -> tuple[Verdict, str]:
         return (FAIL, missing) if over or waited > ACKNOWLEDGE_NS else (INCONCLUSIVE, "not acknowledged yet")
     if not move.to_revision or move.from_revision == move.to_revision:
         return INCONCLUSIVE, "both sides have the same revision, so that no answer tells them apart"
+    if timeline.anonymous:
+        return UNPROVEN, f"acknowledged; {ANONYMOUS}"
     fresh = timeline.of_class(FRESH)
     after = fresh[(fresh["sent"] >= move.acknowledged_ns) & (fresh["sent"] < move.end_ns)]
     after = after[answered_mask(after)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Verdict = Literal["pass", "inconclusive", "fail"]
+Verdict = Literal["pass", "unproven", "inconclusive", "fail"]
 
 PASS: Final[Verdict] = "pass"  # noqa: S105
+UNPROVEN: Final[Verdict] = "unproven"
+"""Of a finding only: it can't be known of this application, which its configuration accepted by name."""
 INCONCLUSIVE: Final[Verdict] = "inconclusive"
 FAIL: Final[Verdict] = "fail"
-VERDICTS: Final[tuple[Verdict, ...]] = ("pass", "inconclusive", "fail")
+ANONYMOUS: Final = "no answer tells its revision"
+VERDICTS: Final[tuple[Verdict, ...]] = ("pass", "unproven", "inconclusive", "fail")
 """From best to worst."""
 
 
@@ -20,7 +23,7 @@ class Finding:
 
     Args:
         check: the check's name.
-        verdict: "pass", "inconclusive" or "fail".
+        verdict: "pass", "unproven", "inconclusive" or "fail".
         measured: a number in `unit`; None where there was nothing to measure.
         limit: what it was held against, in `unit`; None where there is no number for it.
         unit: of both.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from harness.checks.finding import INCONCLUSIVE, Finding
+from harness.checks.finding import INCONCLUSIVE, UNPROVEN, Finding
 from harness.checks.promise import Promise
 from harness.errors import ConfigurationError
 from harness.evidence.timeline import Timeline
@@ -105,6 +105,9 @@ def judge(
         if finding is None:
             finding = Finding(promise.check, INCONCLUSIVE, detail="nothing of the kind happened in this run")
         findings.append(finding)
+    if findings and all(finding.verdict == UNPROVEN for finding in findings):
+        # What a scenario is there for can't be known of this application: that is no evidence, and never a pass.
+        findings = [replace(finding, verdict=INCONCLUSIVE) for finding in findings]
     for name, standing in _CHECKS.items():
         if standing.standing and name not in spoken_for:
             finding = standing.rule(timeline, **_context(name, declared), **(limits or {}).get(name, {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
+from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
 from harness.evidence.losses import answered_mask
 from harness.evidence.milestones import FRESH
@@ -115,6 +115,8 @@ def rolled_back_by_watch(timeline: Timeline) -> Finding:
     after = after[answered_mask(after)]
     if not len(after):
         return Finding(name, INCONCLUSIVE, 0, 1, "rollbacks", f"breached ({why}); no answer after the rollback")
+    if timeline.anonymous:
+        return Finding(name, UNPROVEN, None, None, "rollbacks", f"breached ({why}); rolled back; {ANONYMOUS}")
     if not np.any(after["revision"] == timeline.id_of(back.to_revision)):
         text = f"breached ({why}); no answer after the rollback came from {back.to_revision}"
         return Finding(name, FAIL if over else INCONCLUSIVE, 0, 1, "rollbacks", text)

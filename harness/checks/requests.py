@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
+from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
 from harness.evidence.losses import Losses, answered_mask, error_counts, judged_mask, losses
 from harness.evidence.outages import outages
@@ -122,6 +122,8 @@ def enough(timeline: Timeline, *, n: int, cls: str = "fresh") -> Finding:
 @check("never_served")
 def never_served(timeline: Timeline, *, revision: str) -> Finding:
     """No answer of any class and any outcome shows the revision; without answers that tell theirs, inconclusive."""
+    if timeline.anonymous:
+        return Finding("never_served", UNPROVEN, None, None, "answers", ANONYMOUS)
     samples = timeline.samples
     known = answered_mask(samples) & (samples["revision"] != 0) & (samples["outcome"] != UNSENT)
     seen = known & (samples["revision"] == timeline.id_of(revision))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding, Verdict
+from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding, Verdict
 from harness.checks.promise import Promise
 from harness.checks.registry import bind, check
 from harness.evidence.timeline import Timeline
@@ -20,7 +20,7 @@ def red(timeline: Timeline, *, of: str, **params: Any) -> Finding:
 
     """
     finding = _judged(timeline, of, params)
-    verdict = {FAIL: PASS, PASS: FAIL}.get(finding.verdict, INCONCLUSIVE)
+    verdict = {FAIL: PASS, PASS: FAIL, UNPROVEN: UNPROVEN}.get(finding.verdict, INCONCLUSIVE)
     return _turned("red", verdict, of, finding)
 
 
@@ -34,6 +34,8 @@ def inconclusive(timeline: Timeline, *, of: str, **params: Any) -> Finding:
     """
     finding = _judged(timeline, of, params)
     # A record without a request leaves everything open: that shows nothing of this check.
+    if finding.verdict == UNPROVEN:
+        return _turned("inconclusive", UNPROVEN, of, finding)
     verdict = FAIL if finding.verdict != INCONCLUSIVE else PASS if len(timeline.samples) else INCONCLUSIVE
     return _turned("inconclusive", verdict, of, finding)
 

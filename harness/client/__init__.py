@@ -8,5 +8,7 @@ plan       what to send where, at what rate, for how long: a JSON file
 pacer      the open model: every sample at its own intended time
 generator  all classes of one plan, one record, one ledger
 misbehave  the toy server that does everything wrong on request
+tasks      a user's own Locust tasks on this client: one call, one attempt, one sample
+secrets    ${NAME}, filled in from the environment as late as possible
 selftest   the client against that server: reported = injected, arrivals = issued
 """

@@ -58,6 +58,11 @@ class Generator:
         }
 
     @property
+    def recorder(self) -> Recorder:
+        """The record, for classes that a plan doesn't know."""
+        return self._recorder
+
+    @property
     def finished(self) -> bool:
         """Whether every class has run to its end."""
         return len(self._ran) == len(self.pacers)

@@ -7,6 +7,7 @@ recorded as unsent.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -111,7 +112,8 @@ class Pacer:
         self.name = name
         self.code = code
         self.rate = plan.classes[name].rate
-        self.request = plan.request(name)
+        self._requests = plan.requests(name)
+        self._timeout_s = plan.timeout_of(name)
         self.scheduled = self.unsent = self.in_flight = 0
         self.stopping = False
         self._bound = plan.in_flight_of(name)
@@ -125,6 +127,7 @@ class Pacer:
         self._lock = threading.Lock()
         size = plan.connections_of(name)
         self._pool = Pool(plan.entries, size, self._connect) if size else None
+        self._round = math.lcm(len(self._requests), len(plan.entries), max(size, 1))
 
     def run(self, t0_ns: int, until_ns: int) -> None:
         """Send until the time is up or `stop` was called, wait for what is in flight, close the ledger.
@@ -134,7 +137,7 @@ class Pacer:
             until_ns: no request is due at or after this time.
 
         """
-        self._recorder.define_class(self.code, self.name, self.rate, t0_ns, self.request.timeout_s)
+        self._recorder.define_class(self.code, self.name, self.rate, t0_ns, self._timeout_s)
         step = 1e9 / self.rate
         late = 0
         while not self.stopping:
@@ -157,6 +160,10 @@ class Pacer:
     def stop(self) -> None:
         """Send no more. `run` returns once the last answer is there, at the latest a time-out later."""
         self.stopping = True
+
+    def request(self, k: int) -> Request:
+        """What request k sends. After each round the turns shift, so that none keeps to one entry or connection."""
+        return self._requests[(k + k // self._round) % len(self._requests)]
 
     def _connect(self, entry: int) -> Connection:
         target = self._entries[entry]
@@ -183,7 +190,7 @@ class Pacer:
 
     def _attempt(self, k: int, due: int, connection: Connection) -> None:
         # An exception here is a defect of the client: the sample stays open, and so does the ledger.
-        answer = connection.attempt(self.request, f"{self._tag}{k}")
+        answer = connection.attempt(self.request(k), f"{self._tag}{k}")
         if self._pool is None:
             connection.close()
         self._record(k, due, connection.entry, answer)
@@ -195,12 +202,13 @@ class Pacer:
             self.in_flight -= 1
 
     def _record(self, k: int, due: int, entry: int, answer: Answer) -> None:
-        self._recorder.sample(self.code, k, due, entry, self.request.method_code, answer)
+        request = self.request(k)
+        self._recorder.sample(self.code, k, due, entry, request.method_code, answer)
         if self._on_sample is not None:
-            self._on_sample(self.name, self.request, due, answer)
+            self._on_sample(self.name, request, due, answer)
 
     def _finish(self) -> None:
-        deadline = time.monotonic() + self.request.timeout_s + GRACE_S
+        deadline = time.monotonic() + self._timeout_s + GRACE_S
         while self.in_flight and time.monotonic() < deadline:
             self._sleep(0.01)
         if self._pool is not None:

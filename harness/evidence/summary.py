@@ -24,6 +24,10 @@ class FindingLike(Protocol):
     def check(self) -> str:
         """The check's name."""
 
+    @property
+    def verdict(self) -> str:
+        """How it was judged."""
+
     def to_dict(self) -> dict[str, Any]:
         """As in verdict.json."""
 
@@ -51,7 +55,8 @@ def scenario_record(
         seconds: by default the span of the events.
         attempts: earlier and present attempts, as the runner keeps them.
         skipped: what was not done, by name; classes that the application can't serve are added.
-        unproven: what nothing could prove, by name; "arrivals" is added, with the reason, where they don't reconcile.
+        unproven: what nothing could prove, by name; added are "arrivals", with the reason, where they don't reconcile,
+            and what can't be known of answers that don't tell their revision.
         sockets: numbers of WebSockets.
         diagnosis: what explains the findings.
 
@@ -64,7 +69,7 @@ def scenario_record(
     flips = [move for move in timeline.flips() if move.acknowledged_ns is not None]
     bad = sum(1 for move in flips if _lost_something(timeline, move))
     reconciled = reconcile(timeline, timeline.arrivals) if timeline.arrivals is not None and timeline.loaded else None
-    not_proven = [*unproven, *_unproven_arrivals(timeline, reconciled)]
+    not_proven = [*unproven, *_unproven_revisions(timeline, findings), *_unproven_arrivals(timeline, reconciled)]
     lost = totals["failed"] + totals["unknown"]
     return {
         "id": scenario_id or str(started.get("scenario") or ""),
@@ -95,6 +100,13 @@ def scenario_record(
         "diagnosis": [dict(one) for one in diagnosis],
         "findings": [finding.to_dict() for finding in findings],
     }
+
+
+def _unproven_revisions(timeline: Timeline, findings: Sequence[FindingLike]) -> list[str]:
+    """What needs to know who answered, by name, where no answer tells it."""
+    found = [finding.check for finding in findings if finding.verdict == "unproven"]
+    found += ["smoke"] if timeline.anonymous and timeline.first("smoke.passed") else []
+    return [f"{name}: no answer tells its revision" for name in dict.fromkeys(found)]
 
 
 def _unproven_arrivals(timeline: Timeline, reconciled: Reconciled | None) -> list[str]:

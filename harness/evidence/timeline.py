@@ -142,6 +142,11 @@ class Timeline:
         """The level: "strict" where every attempt of every class is judged, else "user"."""
         return "strict" if self.started.get("level") == "strict" else "user"
 
+    @property
+    def anonymous(self) -> bool:
+        """No answer tells its revision, and the configuration accepts that by name."""
+        return self.started.get("identity") == "none"
+
     @cached_property
     def finished(self) -> bool:
         """The scenario or at least its load came to its end: what isn't there by now will never come."""

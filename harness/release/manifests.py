@@ -1,4 +1,4 @@
-"""The objects of one scenario: the user's Kustomize manifests, moved into a namespace of their own."""
+"""The objects of one scenario: the user's manifests, moved into a namespace of their own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ import copy
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from harness.cluster.answers import Refused
 from harness.cluster.owned import OWNED
-from harness.cluster.shell import run, tail
 from harness.config import Config
 from harness.errors import ConfigurationError
 from harness.release.sources import file_of
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-RENDER_SECONDS = 60.0
 ORDER = (
     "ServiceAccount",
     "Role",
@@ -68,29 +63,6 @@ class Placement:
     version: str
     node_port: int | None = None
     ingress: bool = True
-
-
-def render(kubectl: Path, folder: Path) -> list[Json]:
-    """What ``kubectl kustomize`` makes of a folder.
-
-    Raises:
-        SetupError: kubectl is missing or hangs.
-        ConfigurationError: the folder can't be rendered, with kubectl's message.
-
-    """
-    done = run([kubectl, "kustomize", folder], f"render {folder}", timeout=RENDER_SECONDS, check=False)
-    if done.returncode != 0:
-        raise ConfigurationError(
-            f"{folder}: kubectl kustomize refuses it\n{tail(done.stderr or done.stdout)}",
-            f"mend it until this passes: kubectl kustomize {folder}",
-        )
-    try:
-        objects = [item for item in yaml.safe_load_all(done.stdout) if item]
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{folder}: the rendered manifests are not YAML: {error}", "mend them") from error
-    if not objects:
-        raise ConfigurationError(f"{folder}: the manifests hold no object", "name the folder with the application")
-    return objects
 
 
 def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> list[Json]:

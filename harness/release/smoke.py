@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from harness.client import secrets
 from harness.cluster.answers import JobResult
 from harness.cluster.owned import OWNED
 from harness.config import Config
@@ -22,6 +24,9 @@ REQUEST_SECONDS = 5.0
 SETTLE_SECONDS = 5.0
 """Time for the nodes to learn of the side's pods, before anything is counted."""
 POLL_SECONDS = 0.5
+SECRET = "bluegreen-smoke"  # noqa: S105 - the name of one
+ENVIRONMENT = "BG_"
+"""Before each of the container's variables, so that none is one that the runner reads."""
 NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 
@@ -38,18 +43,23 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
     """
     url = f"http://{config.service.internal_of(side)}:{config.service.port}{config.smoke.path}"
     args = ["--url", url, "--requests", str(config.smoke.requests)]
-    args += ["--expect-status", str(config.request.expect_status)]
-    args += ["--identity", config.identity.revision, "--expect-revision", version]
+    args += ["--expect-status", str(config.first.expect_status)]
+    if not config.identity.anonymous:
+        args += ["--identity", config.identity.revision, "--expect-revision", version]
     args += ["--settle", f"{SETTLE_SECONDS:g}"]
     args += ["--timeout", f"{min(REQUEST_SECONDS, config.limits.smoke_seconds):g}"]
-    for header, value in config.request.headers.items():
-        args += ["--header", f"{header}:{value}"]
+    for header, value in config.first.headers.items():
+        args += ["--header", f"{header}:{secrets.replaced(value, _variable, _literal)}"]
     labels = {"app.kubernetes.io/name": "bluegreen-smoke", **dict([OWNED])}
     container = {
         "name": "smoke",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": args,
+        "env": [
+            {"name": ENVIRONMENT + name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}}
+            for name in _secrets(config)
+        ],
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -77,6 +87,37 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
             },
         },
     }
+
+
+def secret(config: Config, environment: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """The Secret with what the Job's headers take from the environment; nothing where they take nothing.
+
+    Args:
+        config: its headers name what they take.
+        environment: where from; None for a Secret without values, which only shows that there is one.
+
+    Raises:
+        ConfigurationError: the environment lacks a name.
+
+    """
+    taken = _secrets(config)
+    values = {name: "" if environment is None else secrets.fill(f"${{{name}}}", environment) for name in taken}
+    metadata = {"name": SECRET, "labels": {"app.kubernetes.io/name": "bluegreen-smoke", **dict([OWNED])}}
+    return [{"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}] if values else []
+
+
+def _secrets(config: Config) -> list[str]:
+    found = [name for value in config.first.headers.values() for name in secrets.names(value)]
+    return list(dict.fromkeys(found))
+
+
+def _variable(name: str) -> str:
+    """What the kubelet replaces by the container's variable: the Job itself never holds the value."""
+    return f"$({ENVIRONMENT}{name})"
+
+
+def _literal(text: str) -> str:
+    return text.replace("$", "$$")
 
 
 def run(kube: Kube, namespace: str, manifest: dict[str, Any], timeout: float, clock: Clock) -> str:

@@ -1,4 +1,4 @@
-"""In which file of a Kustomize folder an object is written, so that an error can name it."""
+"""What a folder of manifests is, and in which of its files an object is written, so that an error can name it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,33 @@ from typing import Any
 
 import yaml
 
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATION = "kustomization.yaml"
+CHART = "Chart.yaml"
+YAML = "*.yaml"
+_KUSTOMIZATIONS = (KUSTOMIZATION, "kustomization.yml", "Kustomization")
+
+
+def form_of(folder: Path) -> str:
+    """How a folder's manifests are rendered: KUSTOMIZATION, CHART or YAML; "" where there are none."""
+    try:
+        if any((folder / name).is_file() for name in _KUSTOMIZATIONS):
+            return KUSTOMIZATION
+        if (folder / CHART).is_file():
+            return CHART
+        return YAML if yaml_files(folder) else ""
+    except (OSError, ValueError):  # no path at all: a NUL in it, or too long a name
+        return ""
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """The YAML files of a folder by name, as ``kubectl apply -f`` takes them: those of folders in it aren't."""
+    return sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml")) if folder.is_dir() else []
 
 
 def file_of(folder: Path, kind: str, name: str) -> Path:
     """The file that holds the object, or ``folder`` itself where that can't be told (a renamed or generated object)."""
-    for file in _files(folder.resolve(), set()):
+    plain = form_of(folder) == YAML
+    for file in yaml_files(folder) if plain else _files(folder.resolve(), set()):
         if any(item.get("kind") == kind and _name(item) == name for item in _objects(file)):
             return file
     return folder

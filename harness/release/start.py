@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from harness.release import smoke
 from harness.release.isolate import isolate
-from harness.release.manifests import Placement, prepare, render
+from harness.release.manifests import Placement, prepare
+from harness.release.rendering import render
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
 
@@ -32,7 +35,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
     live = config.app.old
     kube = place.kube
     placement = Placement(place.name, live, place.node_port, ingress=scenario.path == "ingress")
-    objects = prepare(config, render(cluster.kubectl, config.app.manifests), placement)
+    objects = prepare(config, render(config, cluster.kubectl, place.name), placement)
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
     release = Release(
@@ -44,7 +47,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
     )
-    release.install(live, objects)
+    release.install(live, [*smoke.secret(config, os.environ), *objects])
 
     def end() -> None:
         try:

@@ -1,0 +1,1 @@
+"""The stock scenarios: ``pytest scenarios/``, or installed ``pytest --pyargs harness.scenarios``."""
