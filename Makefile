@@ -27,12 +27,13 @@ check: .venv/.installed ## lint, types, and the tests that need no cluster (unde
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest tests -q -n 2
+	@$(BIN)/pytest tests -q -n 2 --dist worksteal -m "not processes"
 
 format: .venv/.installed ## format and mend what ruff can
 	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .
 
-test: check ## check, then the fast tier on a real cluster
+test: check ## check, the tests of whole programs, then the fast tier on a real cluster
+	@$(BIN)/pytest tests -q -n 2 --dist worksteal -m processes
 	@$(GATE) -m fast --bg-rerun-inconclusive
 
 rehearsal: .venv/.installed ## the gate: everything set up, then pytest scenarios/

@@ -22,6 +22,8 @@ from harness.journal import Journal
 from harness.waiting import until
 from tests.test_app_server import Process, running
 
+pytestmark = pytest.mark.processes
+
 COUNT = 12
 KILLED_AT = 7
 IDENTITY = Identity(revision_header="X-Revision", pod_header="X-Pod")

@@ -85,6 +85,7 @@ def answer(connection: socket.socket) -> tuple[str, str]:
     return text, body.decode()
 
 
+@pytest.mark.processes
 def test_sigterm_drains_keeps_serving_newcomers_and_exits_clean(tmp_path: Path) -> None:
     with running(LEDGER_DIR=str(tmp_path)) as process:
         idle, slow, busy = (process.connect() for _ in range(3))
@@ -117,6 +118,7 @@ def test_sigterm_drains_keeps_serving_newcomers_and_exits_clean(tmp_path: Path) 
     assert [r[2] for r in recorded[1:]] == ["r-1", "r-1", "slow-1", "busy-2"]
 
 
+@pytest.mark.processes
 def test_the_hook_answers_then_the_process_exits_and_what_is_left_is_told() -> None:
     with running() as process, process.connect() as slow:
         slow.sendall(request("/slow?ms=60000"))
@@ -154,6 +156,7 @@ def test_the_log_is_json_and_carries_the_request_id() -> None:
     assert (line["revision"], line["color"], line["pod"], line["level"]) == ("v1", "blue", "app-blue-x", "info")
 
 
+@pytest.mark.processes
 def test_answers_go_on_while_nobody_reads_the_log() -> None:
     with running() as process:
         with httpx.Client(base_url=f"http://127.0.0.1:{process.port}", timeout=10, trust_env=False) as client:

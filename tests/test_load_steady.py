@@ -23,6 +23,8 @@ from harness.evidence.samples import CLOSING, ERRORS, KIND_CLOSING, OK, SAMPLE
 from harness.load import Load, steady
 from harness.waiting import until
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[1]
 
 

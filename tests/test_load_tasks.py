@@ -28,6 +28,8 @@ from tests.fake_kube import CONFIG, config_in
 from tests.test_config import refusal
 from tests.test_load_steady import plan
 
+pytestmark = pytest.mark.processes
+
 MINE = """
 from locust import User, constant, task
 from harness.client.tasks import Recorded

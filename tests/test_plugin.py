@@ -549,6 +549,7 @@ def _outside(rehearse: Rehearsal, *args: str, plugin: str = "harness.plugin") ->
     )
 
 
+@pytest.mark.processes
 def test_parallel_workers_are_refused_by_name_where_scenarios_would_run(rehearse: Rehearsal) -> None:
     rehearse.pytester.makepyfile(test_inner=HEAD + GOOD)
     result = _outside(rehearse, "-p", "xdist.plugin", "-n", "2")
@@ -558,6 +559,7 @@ def test_parallel_workers_are_refused_by_name_where_scenarios_would_run(rehearse
     assert not (rehearse.pytester.path / "artifacts").exists()
 
 
+@pytest.mark.processes
 def test_scenarios_that_were_not_selected_refuse_nothing(rehearse: Rehearsal) -> None:
     rehearse.pytester.makepyfile(test_inner=HEAD + GOOD + "\ndef test_plain(): pass\n")
     args = ("-k", "plain", "-p", "xdist.plugin", "-n", "2", "-p", "pytest_kind.plugin", "--kubeconfig=/home/me/config")
@@ -592,6 +594,7 @@ def test_their_process_is_as_it_was():
 """
 
 
+@pytest.mark.processes
 def test_runs_without_scenarios_are_left_alone(rehearse: Rehearsal) -> None:
     rehearse.pytester.makeconftest("")
     rehearse.pytester.makepyfile(test_inner=FOREIGN)
@@ -762,6 +765,7 @@ def test_an_interrupted_run_keeps_its_evidence_and_is_no_verdict_for_others(rehe
     assert rehearse.clusters == ["made", "gone"]
 
 
+@pytest.mark.processes
 def test_sigterm_ends_a_run_as_ctrl_c_does(rehearse: Rehearsal) -> None:
     stopped = (
         "\nimport os, signal\n\n@on_service\n@promised\ndef test_stopped(release, load):\n"
@@ -788,6 +792,7 @@ def namespace(scenario):
     assert rehearse.clusters == ["made", "gone"]
 
 
+@pytest.mark.processes
 def test_the_time_limit_dumps_stacks_ends_the_run_and_is_no_pass(rehearse: Rehearsal) -> None:
     rehearse.pytester.makepyfile(
         test_inner=HEAD

@@ -353,6 +353,7 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "--rootd
 """
 
 
+@pytest.mark.processes
 def test_an_installed_wheel_needs_nothing_of_the_checkout(installed: Path, tmp_path: Path) -> None:
     target, empty = installed, tmp_path / "empty"
     empty.mkdir()

@@ -14,6 +14,8 @@ from tests.conftest import ROOT
 from tests.fake_kube import CONFIG
 from tests.test_config import line_of
 
+pytestmark = pytest.mark.processes
+
 OWN = """
 import pytest
 from harness.words import CUTOVER, NEW, Config, Load, Release, nothing_lost, only
