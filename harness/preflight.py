@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -148,8 +147,8 @@ class _Look:
             for target, (host, port, _) in zip(
                 [one for one in options.targets if one.serves(path)], entries(options.targets, path, 0), strict=True
             ):
-                self._try(f"target {host}", partial(_reach, host, port))
-                yield self._line(_reached(target, path, port))
+                answers = self._try(f"target {host}", partial(_reach, host, port))
+                yield self._line(_reached(target, path, port, answers=bool(answers)))
 
     def _namespace(self, kube: CarefulKube, options: Options) -> Iterator[Line]:
         if options.namespace:
@@ -259,20 +258,26 @@ def _version(kube: CarefulKube) -> str:
     return version
 
 
-def _reach(host: str, port: int) -> float:
-    """Seconds to connect; without a port yet, to look the host up."""
-    started = time.monotonic()
-    if port:
+def _reach(host: str, port: int) -> bool:
+    """Whether somebody listens; without a port yet, whether the host has an address.
+
+    A refusal is an answer: the Service behind a NodePort comes with the run, and a proxy may listen only once it has an
+    Ingress to serve.
+    """
+    if not port:
+        return bool(socket.getaddrinfo(host, None))
+    try:
         socket.create_connection((host, port), TCP_SECONDS).close()
-    else:
-        socket.getaddrinfo(host, None)
-    return time.monotonic() - started
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
-def _reached(target: Target, path: str, port: int) -> str:
-    if port:
-        return f"target {target.host}:{port} answers TCP, for the {path} path"
-    return f"target {target.host} has an address, for the {path} path; its NodePort comes with the Service"
+def _reached(target: Target, path: str, port: int, *, answers: bool) -> str:
+    if not port:
+        return f"target {target.host} has an address, for the {path} path; its NodePort comes with the Service"
+    state = "answers TCP" if answers else "is reached, nobody listens there yet"
+    return f"target {target.host}:{port} {state}, for the {path} path"
 
 
 def _unless_forbidden(ask: Callable[[], T]) -> T | None:

@@ -12,6 +12,7 @@ import pytest
 from harness.cluster import engine
 from harness.cluster.engine import Engine, find, podman_env
 from harness.cluster.host import boot_id
+from harness.cluster.shell import tail
 from harness.errors import SetupError
 from tests.conftest import ORDINARY, RESTRICTED, Programs
 
@@ -181,3 +182,10 @@ def test_the_address_of_a_container(programs: Programs) -> None:
     told = json.dumps([{"NetworkSettings": {"Networks": {"kind": {"IPAddress": "10.1.2.3"}}}}])
     programs.add("docker", f"echo '{told}'")
     assert Engine("docker").address("node") == "10.1.2.3"
+
+
+def test_the_line_that_tells_the_reason_is_shown_however_much_follows_it() -> None:
+    stack = "\n".join(f"frame {number}" for number in range(40))
+    shown = tail(f"Creating cluster\nERROR: failed to create cluster: no room\n{stack}\n", 3).splitlines()
+    assert shown == ["    ERROR: failed to create cluster: no room", "    frame 37", "    frame 38", "    frame 39"]
+    assert tail("one\nerror: two\n", 3) == "    one\n    error: two"

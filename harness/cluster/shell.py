@@ -11,9 +11,13 @@ from harness.errors import SetupError
 
 
 def tail(text: str, lines: int = 12) -> str:
-    """The last ``lines`` non-empty lines of ``text``, indented for an error message."""
-    kept = [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
-    return "\n".join(f"    {line}" for line in kept)
+    """The last ``lines`` non-empty lines of ``text``, indented for an error message.
+
+    An earlier line that calls itself an error comes first: kind prints its reason, and then a page of kubeadm's stack.
+    """
+    told = [line.rstrip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in told[:-lines] if line.lower().startswith("error")][:2]
+    return "\n".join(f"    {line}" for line in [*errors, *told[-lines:]])
 
 
 def run(
