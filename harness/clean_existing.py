@@ -28,12 +28,19 @@ def clean(options: Options, rendered: Iterable[Mapping[str, Any]], say: Say) -> 
     """
     require_context(options.kubeconfig, options.context)
     kube = CarefulKube(options.kubeconfig, options.context)
-    if options.namespace:
-        gone = kube.remove(options.namespace, {(item["apiVersion"], item["kind"]) for item in rendered})
-        for name in gone:
-            say(f"{options.namespace}: {name} removed")
-        if not gone:
-            say(f"{options.namespace}: nothing of ours")
+    try:
+        if options.namespace:
+            gone = kube.remove(options.namespace, {(item["apiVersion"], item["kind"]) for item in rendered})
+            for name in gone:
+                say(f"{options.namespace}: {name} removed")
+            if not gone:
+                say(f"{options.namespace}: nothing of ours")
+    finally:
+        _made(kube, options, say)
+
+
+def _made(kube: CarefulKube, options: Options, say: Say) -> None:
+    """Remove the namespaces that runs have made."""
     try:
         made = [name for name in kube.namespaces(SELECTOR) if MADE_NAME.fullmatch(name)]
     except Refused as error:
