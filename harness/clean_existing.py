@@ -9,6 +9,7 @@ from harness.cluster.answers import Refused
 from harness.cluster.existing import Options
 from harness.cluster.kube_careful import MADE_NAME, SELECTOR, CarefulKube
 from harness.cluster.kubeconfig import require_context
+from harness.cluster.permissions import kinds
 from harness.cluster.store import Say
 
 
@@ -30,7 +31,7 @@ def clean(options: Options, rendered: Iterable[Mapping[str, Any]], say: Say) -> 
     kube = CarefulKube(options.kubeconfig, options.context)
     try:
         if options.namespace:
-            gone = kube.remove(options.namespace, {(item["apiVersion"], item["kind"]) for item in rendered})
+            gone = kube.remove(options.namespace, kinds(rendered))
             for name in gone:
                 say(f"{options.namespace}: {name} removed")
             if not gone:

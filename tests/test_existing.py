@@ -204,6 +204,22 @@ def test_a_kind_that_is_unknown_or_forbidden_keeps_no_other_from_going(
     assert cluster.names(f"{NS[1:]}/") == ["configmaps/c"]
 
 
+@pytest.mark.parametrize("send", ["apply", "try_out"])
+def test_an_object_of_the_whole_cluster_is_refused(kube: CarefulKube, cluster: Server, send: str) -> None:
+    item = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "mine"}}
+    with pytest.raises(ConfigurationError, match="IngressClass/mine is cluster-wide"):
+        kube.apply([item], "shop") if send == "apply" else kube.try_out(item, "shop")
+    assert (cluster.changes, kube.made) == ([], set())
+
+
+def test_what_is_of_the_whole_cluster_is_never_removed(kube: CarefulKube, cluster: Server) -> None:
+    cluster.put("/api/v1/namespaces/labelled", OURS)
+    cluster.put(f"{NS}/services/s", OURS)
+    with pytest.raises(ClusterError, match="Namespace is cluster-wide"):
+        kube.remove("shop", [("v1", "Namespace"), ("v1", "Service")])
+    assert list(cluster.objects) == [NS, "/api/v1/namespaces/labelled"]
+
+
 # -- isolation --------------------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ class CarefulKube(Kube):
 
         Raises:
             Refused: the server's message, with the object's kind and name.
+            ConfigurationError: an object is of the whole cluster, not of a namespace.
 
         """
         for item in objects:
@@ -155,8 +156,8 @@ class CarefulKube(Kube):
         def going_on(kind: str) -> Iterator[None]:
             try:
                 yield
-            except Refused as error:
-                if error.status not in (403, 404):
+            except (Refused, ConfigurationError) as error:
+                if isinstance(error, Refused) and error.status not in (403, 404):
                     raise
                 refused[kind] = error.what
                 mends.append(error.mend)
@@ -164,7 +165,7 @@ class CarefulKube(Kube):
         paths: dict[str, str] = {}
         for version, kind in sorted({*kinds, ("batch/v1", "Job"), ("v1", "Pod")}):
             with going_on(f"{kind} of {version}"):
-                paths[self._collection(namespace, version, kind)] = f"{kind} of {version}"
+                paths[self._collection(namespace, version, kind, kind)] = f"{kind} of {version}"
         replica_sets = {f"/apis/apps/v1/namespaces/{segment(namespace)}/replicasets": "ReplicaSet of apps/v1"}
         found: set[str] = set()
 
@@ -213,7 +214,7 @@ class CarefulKube(Kube):
     def _create(self, item: Json, namespace: str, query: dict[str, str]) -> None:
         name, kind = item["metadata"]["name"], item["kind"]
         try:
-            path = self._collection(namespace, item["apiVersion"], kind)
+            path = self._collection(namespace, item["apiVersion"], kind, f"{kind}/{name}")
             if "dryRun" not in query:
                 self.made.add((item["apiVersion"], kind))  # before it is sent: it may be there without an answer
             manager = {"fieldManager": "bluegreen", "fieldValidation": "Strict"}
@@ -225,8 +226,13 @@ class CarefulKube(Kube):
             what = f"{kind}/{name} can't be made: {error.what}"
             raise Refused(what, mend, status=error.status, reason=error.reason) from error
 
-    def _collection(self, namespace: str, version: str, kind: str) -> str:
-        collection, _ = self._api.locate(version, kind)
+    def _collection(self, namespace: str, version: str, kind: str, what: str) -> str:
+        collection, namespaced = self._api.locate(version, kind)
+        if not namespaced:  # without a namespace the path would reach everybody's
+            raise ConfigurationError(
+                f"{what} is cluster-wide, would outlive the run",
+                "install it in the cluster beforehand and leave it out of the manifests",
+            )
         return collection.replace("{namespace}", segment(namespace))
 
     def _delete_ours(self, path: str) -> None:
