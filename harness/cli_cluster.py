@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,19 +44,20 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
 
     """
     from harness.cluster.existing import find_kubectl
+    from harness.release import smoke
     from harness.release.rendering import render
 
     if chosen.command == "preflight":
         from harness import preflight
 
-        lines = preflight.look(_config(chosen), _options(chosen) if chosen.bg_context else None)
+        lines = preflight.look(_config(chosen, os.environ), _options(chosen) if chosen.bg_context else None)
         for line in lines:
             say(str(line))
         return preflight.exit_code(lines)
     if chosen.command == "rbac":
         from harness import rbac
 
-        config = _config(chosen)
+        config = _config(chosen, None)
         say(
             rbac.manifests(
                 config, render(config, find_kubectl(None), chosen.namespace or "default"), chosen.namespace
@@ -67,7 +69,8 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
     # only a namespace that was given needs the manifests: of one that was made everything goes
     rendered: list[dict[str, Any]] = []
     if chosen.namespace:
-        rendered = render(_config(chosen), find_kubectl(None), chosen.namespace)
+        config = _config(chosen, None)
+        rendered = [*smoke.secret(config, None), *render(config, find_kubectl(None), chosen.namespace)]
     clean(_options(chosen), rendered, say)
     return EXIT_PASS
 
@@ -98,10 +101,10 @@ def _of_the_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bg-kubeconfig", metavar="FILE", help="where the context is (default: KUBECONFIG)")
 
 
-def _config(chosen: argparse.Namespace) -> Config:
+def _config(chosen: argparse.Namespace, environment: Mapping[str, str] | None) -> Config:
     from harness.config import load
 
-    return load(chosen.config or Path.cwd())
+    return load(chosen.config or Path.cwd(), environment)
 
 
 def _options(chosen: argparse.Namespace) -> Options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,24 +78,25 @@ def find(start: Path, *others: Path) -> Path:
     )
 
 
-def load(where: Path) -> Config:
+def load(where: Path, environment: Mapping[str, str] | None = os.environ) -> Config:
     """Read the configuration.
 
     Args:
         where: the file itself, or a folder from which it is looked for, upwards.
+        environment: has to have each ``${NAME}`` of it; None where nothing is going to be sent.
 
     Raises:
-        ConfigurationError: no file, or anything wrong in it, with file and line; or a ``${NAME}`` in it that this
-            process' environment doesn't have.
+        ConfigurationError: no file, or anything wrong in it, with file and line; or a ``${NAME}`` in it that the
+            environment doesn't have.
 
     """
     source = Source.read((find(where) if where.is_dir() else where).resolve())
     known = tuple(one.name for one in described(Config))
     if source.file.name != PYPROJECT:
-        return _config(Table(source, (), source.values, known))
+        return _config(Table(source, (), source.values, known), environment)
     if "bluegreen" not in _tool(source):
         source.refuse(("tool",), "has no table [tool.bluegreen]", f"add it, or name a {FILE}")
-    return _config(Table(source, ("tool", "bluegreen"), source.values["tool"]["bluegreen"], known))
+    return _config(Table(source, ("tool", "bluegreen"), source.values["tool"]["bluegreen"], known), environment)
 
 
 def _tool(source: Source) -> dict[str, object]:
@@ -102,7 +104,7 @@ def _tool(source: Source) -> dict[str, object]:
     return tool if isinstance(tool, dict) else {}
 
 
-def _config(top: Table) -> Config:
+def _config(top: Table, environment: Mapping[str, str] | None) -> Config:
     """Read every table, then check what one key says against another."""
     schema = next(one for one in described(Config) if one.name == "schema")
     top.value(schema)  # of another version nothing else can be judged
@@ -113,7 +115,7 @@ def _config(top: Table) -> Config:
         top.table("sides", Sides).refuse("green", f"is {config.sides.green!r}, as sides.blue is", mend)
     if config.helm is not None:
         _check_helm(top, config.helm, config.app.manifests)
-    _check_requests(top, config)
+    _check_requests(top, config, environment)
     _check_identity(top.table("identity", Identity), config.identity)
     _check_load(top.table("load", Load), config)
     if config.build is not None and not _is_file(config.build.context / "Containerfile"):
@@ -140,31 +142,32 @@ def _check_helm(top: Table, helm: Helm, chart: Path) -> None:
             top.table("helm", Helm).refuse("values", f"names {file}, which is no file", "name files of values")
 
 
-def _check_requests(top: Table, config: Config) -> None:
+def _check_requests(top: Table, config: Config, environment: Mapping[str, str] | None) -> None:
     request = top.table("request", type(config.request))
     if config.requests and (more := [key for key in request.keys if key not in ("slow", "post")]):
         request.refuse(more[0], "is given beside [[requests]]", "say it in each of [[requests]]")
-    _check_request(request, config.request)
+    _check_request(request, config.request, environment)
     for name, special in (("slow", config.request.slow), ("post", config.request.post)):
         if special is not None:
-            _check_request(request.table(name, type(special)), special)
+            _check_request(request.table(name, type(special)), special, environment)
     for table, one in zip(top.tables("requests", Weighted), config.requests, strict=True):
-        _check_request(table, one)
+        _check_request(table, one, environment)
 
 
-def _check_request(table: Table, request: Request) -> None:
+def _check_request(table: Table, request: Request, environment: Mapping[str, str] | None) -> None:
     """Headers can be sent, and each secret is there; no message repeats a value of the environment."""
     for name, value in request.headers.items():
         if said := headers.fault(name, value):
             table.refuse("headers", f"can't be sent: {said}", "see RFC 9110 5.5")
     for key, text in (*(("headers", value) for value in request.headers.values()), ("body", request.body)):
         try:
-            filled = secrets.fill(text, os.environ)
+            named = secrets.names(text)
+            filled = "" if environment is None else secrets.fill(text, environment)
         except ConfigurationError as error:
             table.refuse(key, f"can't be filled in: {error.what}", error.mend)
         if key == "headers" and headers.fault("X-Any", filled):
             table.refuse(key, f"would hold a value that can't be sent: {text}", "mend it in the environment")
-        if any(name.startswith("LOCUST_") for name in secrets.names(text)):
+        if any(name.startswith("LOCUST_") for name in named):
             table.refuse(key, f"takes {text} from the environment", "LOCUST_ is Locust's: call it otherwise")
 
 

@@ -16,7 +16,7 @@ from harness.cluster.answers import Refused
 from harness.cluster.existing import Options
 from harness.cluster.kube_careful import CarefulKube
 from harness.cluster.kubeconfig import connect, require_context
-from harness.cluster.permissions import Right, needed
+from harness.cluster.permissions import Right, kinds, needed
 from harness.cluster.targets import PATHS, Target, entries
 from harness.config import Config
 from harness.dry_run import would_make
@@ -116,7 +116,7 @@ class _Look:
         yield self._line(f"the API server answers, {version}")
         if version is None:
             return
-        yield from self._namespace(kube, options)
+        yield from self._namespace(kube, options, kinds([*rendered, *smoke.secret(self._config, None)]))
         rights = list(self._permissions(kube, options, rendered))
         yield from rights
         if made is not None:
@@ -150,9 +150,9 @@ class _Look:
                 answers = self._try(f"target {host}", partial(_reach, host, port))
                 yield self._line(_reached(target, path, port, answers=bool(answers)))
 
-    def _namespace(self, kube: CarefulKube, options: Options) -> Iterator[Line]:
+    def _namespace(self, kube: CarefulKube, options: Options, made: set[tuple[str, str]]) -> Iterator[Line]:
         if options.namespace:
-            self._try("namespace", lambda: kube.require_usable(options.namespace))
+            self._try("namespace", lambda: kube.require_usable(options.namespace, made))
             yield self._line(f"namespace {options.namespace} can be used")
         else:
             yield Line("a namespace is made for each scenario")

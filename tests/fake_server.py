@@ -12,7 +12,7 @@ from harness.cluster.permissions import asked, plural
 from tests.test_kube import FakeApi, Wire
 
 KINDS = {
-    "/api/v1": ["Namespace", "Service", "Pod", "ConfigMap", "Node", "ResourceQuota"],
+    "/api/v1": ["Namespace", "Service", "Pod", "ConfigMap", "Secret", "Node", "ResourceQuota"],
     "/apis/apps/v1": ["Deployment", "ReplicaSet"],
     "/apis/batch/v1": ["Job"],
     "/apis/networking.k8s.io/v1": ["Ingress", "NetworkPolicy", "IngressClass"],

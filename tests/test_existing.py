@@ -220,6 +220,17 @@ def test_what_is_of_the_whole_cluster_is_never_removed(kube: CarefulKube, cluste
     assert list(cluster.objects) == [NS, "/api/v1/namespaces/labelled"]
 
 
+def test_what_a_run_left_of_the_manifests_own_kinds_is_found(running: existing.Existing, cluster: Server) -> None:
+    made = [("v1", "Secret"), UNKNOWN, ("v1", "Service")]
+    with running.place("service") as place:
+        cluster.put(f"{NS}/secrets/pull")
+        place.check(made)  # the owner's own
+        cluster.put(f"{NS}/secrets/bluegreen-smoke", OURS)
+        with pytest.raises(ConfigurationError, match="a harness made: secrets/bluegreen-smoke"):
+            place.check(made)
+    assert cluster.names("secrets/") == ["secrets/bluegreen-smoke", "secrets/pull"]
+
+
 # -- isolation --------------------------------------------------------------------------------------------------------
 
 

@@ -84,7 +84,7 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "apply": lambda kube: kube.apply(OBJECTS, "ns"),
     "try_out": lambda kube: kube.try_out(OBJECTS[0], "ns"),
     "remove": lambda kube: kube.remove("ns", {(one["apiVersion"], one["kind"]) for one in OBJECTS}),
-    "residents": lambda kube: kube.residents("ns"),
+    "residents": lambda kube: kube.residents("ns", [("v1", "Secret")]),
     "require_usable": lambda kube: kube.require_usable("ns"),
     "namespace_labels": lambda kube: kube.namespace_labels("ns"),
     "may": lambda kube: kube.may(Right("", "pods", "get"), "ns"),

@@ -18,7 +18,7 @@ from harness.cluster.owned import OWNED
 from harness.cluster.targets import parse
 from harness.config import Config
 from tests.conftest import Programs
-from tests.fake_kube import config_in
+from tests.fake_kube import CONFIG, config_in
 from tests.fake_server import Server, shop_manifests
 from tests.test_kube import FakeApi, hang, kubeconfig, server
 
@@ -212,6 +212,34 @@ def test_clean_takes_what_is_ours_and_nothing_else(
     assert cluster.changes == []
     assert main(words) == 11
     assert "bluegreen rbac" in capsys.readouterr().err
+
+
+TOKEN = '[request]\nheaders = { Authorization = "Bearer ${SHOP_TOKEN}" }\n'
+
+
+def test_a_secret_that_a_crash_left_is_found_and_removed_without_its_value(
+    config: Config,
+    options: Options,
+    cluster: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config.file.write_text(CONFIG + TOKEN)
+    monkeypatch.delenv("SHOP_TOKEN", raising=False)
+    cluster.put(f"{NS}/secrets/bluegreen-smoke", OURS)
+    given = ["--config", str(config.file), "--namespace", "shop"]
+    there = [*given, "--bg-context", "c", "--bg-kubeconfig", str(options.kubeconfig), "--bg-target", "127.0.0.1"]
+    assert main(["preflight", *there]) == 4
+    assert "export SHOP_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+    assert main(["preflight", *there]) == 4
+    assert "a harness made: secrets/bluegreen-smoke" in capsys.readouterr().out
+    monkeypatch.delenv("SHOP_TOKEN")
+    assert main(["rbac", *given]) == 0
+    assert "secrets" in capsys.readouterr().out
+    assert main(["clean", *there[:-2]]) == 0
+    assert "shop: secrets/bluegreen-smoke removed" in capsys.readouterr().out
+    assert list(cluster.objects) == [NS]
 
 
 def test_clean_leaves_a_namespace_of_the_manifests_out(

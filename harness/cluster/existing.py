@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class Existing:
         if name := self.options.namespace:
             kube.require_usable(name)
             try:
-                yield Place(name, port, kube, SELECTOR, prefix_of(name))
+                yield Place(name, port, kube, SELECTOR, prefix_of(name), partial(kube.require_usable, name))
             finally:
                 kube.remove(name, kube.made)
             return

@@ -96,8 +96,12 @@ class CarefulKube(Kube):
                 raise
             return None
 
-    def require_usable(self, namespace: str) -> None:
+    def require_usable(self, namespace: str, kinds: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse a namespace that somebody else lives in, or that an earlier run has left something in.
+
+        Args:
+            namespace: where.
+            kinds: as ``residents`` takes them.
 
         Raises:
             ConfigurationError: with the mend.
@@ -108,7 +112,7 @@ class CarefulKube(Kube):
         labels = self.namespace_labels(namespace)
         if labels is None:
             raise ConfigurationError(f"there is no namespace {namespace}", f"kubectl create namespace {namespace}")
-        ours, others = self.residents(namespace)
+        ours, others = self.residents(namespace, kinds)
         if ours:
             raise ConfigurationError(
                 f"namespace {namespace} holds what a harness made: {_few(ours)}",
@@ -120,8 +124,15 @@ class CarefulKube(Kube):
                 f"name an empty one, or allow it: kubectl label namespace {namespace} {'='.join(ALLOWED)}",
             )
 
-    def residents(self, namespace: str) -> tuple[list[str], list[str]]:
-        """The namespace's objects as ``resource/name``: those with our label, and the others."""
+    def residents(self, namespace: str, kinds: Iterable[tuple[str, str]] = ()) -> tuple[list[str], list[str]]:
+        """The namespace's objects as ``resource/name``: those with our label, and the others.
+
+        Args:
+            namespace: where.
+            kinds: (apiVersion, kind) of what is going to be made. Of these only ours count: accounts, roles and pull
+                secrets are what the owner of the namespace puts there for the run.
+
+        """
         ours: list[str] = []
         others: list[str] = []
         for resource, group in RESOURCES:
@@ -129,7 +140,13 @@ class CarefulKube(Kube):
                 if item["metadata"]["name"] not in _EVERYWHERE and resource != "endpointslices":
                     mine = (item["metadata"].get("labels") or {}).get(OWNED[0]) == OWNED[1]
                     (ours if mine else others).append(f"{resource}/{item['metadata']['name']}")
-        return ours, others
+        for version, kind in sorted(kinds):
+            try:
+                ours += self._named(self._collection(namespace, version, kind, kind))
+            except Refused as error:
+                if error.status != 404:  # a kind that there isn't: its creation tells
+                    raise
+        return list(dict.fromkeys(ours)), others
 
     def remove(self, namespace: str, kinds: Iterable[tuple[str, str]]) -> list[str]:
         """Delete all objects with our label, of these kinds and Jobs and pods, and wait until they are gone.

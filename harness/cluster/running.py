@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ class Place:
         kube: the API, for this scenario alone.
         selector: what of the namespace is the scenario's, ``key=value``; "" where all is.
         prefix: of the Ingress' hosts, so that no host is used that somebody else may have; "" leaves the manifests'.
+        check: refuses the namespace where something of these kinds, (apiVersion, kind), is left of an earlier run.
 
     """
 
@@ -40,6 +41,7 @@ class Place:
     kube: Kube
     selector: str = ""
     prefix: str = ""
+    check: Callable[[Iterable[tuple[str, str]]], None] = lambda _: None
 
 
 class Cluster(Protocol):

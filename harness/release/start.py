@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from harness.cluster.permissions import kinds
 from harness.release import smoke
 from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare
@@ -28,7 +29,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         scenario: its journal is written, and its end ends the observation.
 
     Raises:
-        ConfigurationError: the manifests don't fit or are refused.
+        ConfigurationError: the manifests don't fit or are refused, or the namespace holds what an earlier run left.
         RolloutFailed: the old version isn't ready in time.
 
     """
@@ -38,6 +39,8 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
     objects = prepare(config, render(config, cluster.kubectl, place.name), placement)
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
+    objects = [*smoke.secret(config, os.environ), *objects]
+    place.check(kinds(objects))
     release = Release(
         kube,
         config,
@@ -47,7 +50,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
     )
-    release.install(live, [*smoke.secret(config, os.environ), *objects])
+    release.install(live, objects)
 
     def end() -> None:
         try:
