@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.cluster.existing import Options, prefix_of, where
-from harness.cluster.permissions import needed, plural
+from harness.cluster.permissions import kinds, needed, plural
 from harness.config import Config
 from harness.release import smoke
 from harness.release.isolate import isolate
@@ -54,8 +54,8 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
     told.append(f"  patch            services/{config.service.name} (selector)")
     told.append("  create           jobs/smoke-(side)-(number)")
     if options.namespace:
-        kinds = sorted({plural(item["kind"]) for item in objects} | {"jobs", "pods"})
-        told.append(f"  deletecollection {', '.join(kinds)} with the harness' label")
+        gone = sorted({plural(kind) for _, kind in kinds([*objects, *smoke.secret(config, None)])} | {"jobs", "pods"})
+        told.append(f"  deletecollection {', '.join(gone)} with the harness' label")
     else:
         told.append("  deletecollection ingresses, pods")
         told.append(f"  delete           namespaces/{name}")

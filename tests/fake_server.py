@@ -12,8 +12,8 @@ from harness.cluster.permissions import asked, plural
 from tests.test_kube import FakeApi, Wire
 
 KINDS = {
-    "/api/v1": ["Namespace", "Service", "Pod", "ConfigMap", "Secret", "Node", "ResourceQuota"],
-    "/apis/apps/v1": ["Deployment", "ReplicaSet"],
+    "/api/v1": ["Namespace", "Service", "Pod", "ConfigMap", "Secret", "PersistentVolumeClaim", "Node", "ResourceQuota"],
+    "/apis/apps/v1": ["Deployment", "ReplicaSet", "StatefulSet"],
     "/apis/batch/v1": ["Job"],
     "/apis/networking.k8s.io/v1": ["Ingress", "NetworkPolicy", "IngressClass"],
     "/apis/policy/v1": ["PodDisruptionBudget"],

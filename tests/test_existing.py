@@ -18,12 +18,13 @@ from harness.cluster.answers import Refused
 from harness.cluster.existing import Options
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.owned import ALLOWED, OWNED
+from harness.cluster.permissions import needed
 from harness.cluster.targets import entries, parse
 from harness.config import Config
 from harness.errors import ClusterError, ConfigurationError, SetupError
 from harness.faults import reach
 from harness.release.isolate import isolate, private
-from harness.release.manifests import Placement, prepare
+from harness.release.manifests import Placement, mark, prepare
 from tests.conftest import Programs
 from tests.fake_kube import config_in
 from tests.fake_server import Server, shop_manifests
@@ -229,6 +230,27 @@ def test_what_a_run_left_of_the_manifests_own_kinds_is_found(running: existing.E
         with pytest.raises(ConfigurationError, match="a harness made: secrets/bluegreen-smoke"):
             place.check(made)
     assert cluster.names("secrets/") == ["secrets/bluegreen-smoke", "secrets/pull"]
+
+
+def test_what_comes_of_an_object_is_labelled_and_removed_too(kube: CarefulKube, cluster: Server) -> None:
+    job: dict[str, Any] = {"spec": {"template": {"spec": {}}}}
+    cron: dict[str, Any] = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}}
+    cron["spec"] = {"jobTemplate": job}
+    store: dict[str, Any] = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}}
+    store["spec"] = {"template": {"spec": {}}, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}
+    for item in (cron, store):
+        mark(item)
+    template = cron["spec"]["jobTemplate"]
+    (claim,) = store["spec"]["volumeClaimTemplates"]
+    for one in (cron, template, template["spec"]["template"], store, store["spec"]["template"], claim):
+        assert one["metadata"]["labels"] == OURS
+    kube.apply([store], "shop")
+    cluster.put(f"{NS}/persistentvolumeclaims/data-s-0", claim["metadata"]["labels"])
+    cluster.put(f"{NS}/persistentvolumeclaims/theirs")
+    kube.remove("shop", kube.made)
+    assert list(cluster.objects) == [NS, f"{NS}/persistentvolumeclaims/theirs"]
+    verbs = {right.verb for right in needed([store], admin=False, made=False) if "claims" in right.resource}
+    assert verbs == {"list", "deletecollection"}
 
 
 # -- isolation --------------------------------------------------------------------------------------------------------

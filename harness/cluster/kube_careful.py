@@ -12,7 +12,7 @@ from harness.cluster.api import Api, segment
 from harness.cluster.dump import RESOURCES
 from harness.cluster.kube import DELETE_SECONDS, Kube
 from harness.cluster.owned import ALLOWED, OWNED
-from harness.cluster.permissions import Right
+from harness.cluster.permissions import Right, kinds
 from harness.errors import ClusterError, ConfigurationError
 from harness.waiting import until
 
@@ -233,7 +233,7 @@ class CarefulKube(Kube):
         try:
             path = self._collection(namespace, item["apiVersion"], kind, f"{kind}/{name}")
             if "dryRun" not in query:
-                self.made.add((item["apiVersion"], kind))  # before it is sent: it may be there without an answer
+                self.made |= kinds([item])  # before it is sent: it may be there without an answer
             manager = {"fieldManager": "bluegreen", "fieldValidation": "Strict"}
             self._api.send("POST", path, query={**manager, **query}, body=item)
         except Refused as error:

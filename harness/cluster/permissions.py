@@ -72,6 +72,8 @@ PER_KIND = {
     "deletecollection": "the end of a scenario",
 }
 """Needed in the namespace for each kind that the manifests hold."""
+CLAIMS = tuple(Right("", "persistentvolumeclaims", verb, why) for verb, why in PER_KIND.items() if verb != "create")
+"""Needed in the namespace where a StatefulSet makes claims."""
 MADE = (
     Right("", "namespaces", "create", "a namespace of its own for each scenario"),
     Right("", "namespaces", "delete", "the end of a scenario"),
@@ -91,7 +93,18 @@ EVERYBODYS = (Right("authorization.k8s.io", "selfsubjectaccessreviews", "create"
 
 def kinds(objects: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
     """(apiVersion, kind) of what the objects put into a namespace; a Namespace among them is never created."""
-    return {(item["apiVersion"], item["kind"]) for item in objects if item["kind"] != "Namespace"}
+    found: set[tuple[str, str]] = set()
+    for item in objects:
+        if item["kind"] != "Namespace":
+            found.add((item["apiVersion"], item["kind"]))
+        if claims(item):
+            found.add(("v1", "PersistentVolumeClaim"))
+    return found
+
+
+def claims(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Templates of the claims that a StatefulSet makes; they outlive it, and have to be removed by themselves."""
+    return (item.get("spec") or {}).get("volumeClaimTemplates") or [] if item["kind"] == "StatefulSet" else []
 
 
 def needed(objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool) -> list[Right]:
@@ -108,6 +121,8 @@ def needed(objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool) -> 
         if item["kind"] != "Namespace":
             group = item["apiVersion"].rpartition("/")[0]
             rights += [Right(group, plural(item["kind"]), verb, why) for verb, why in PER_KIND.items()]
+        if claims(item):
+            rights += CLAIMS
     once: dict[tuple[str, str, str], Right] = {}
     for right in rights:
         once.setdefault(right.key, right)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cluster.answers import Refused
 from harness.cluster.owned import OWNED
+from harness.cluster.permissions import claims
 from harness.config import Config
 from harness.errors import ConfigurationError
 from harness.release.sources import file_of
@@ -107,11 +108,21 @@ def prepare(config: Config, objects: Sequence[Json], placement: Placement) -> li
 
 
 def mark(item: Json) -> None:
-    """Label an object, and the pods that come of it, as the harness' own: what is cleaned up is found by it."""
-    for part in (item, (item.get("spec") or {}).get("template")):
-        if isinstance(part, dict) and (part is item or "spec" in part):
-            metadata = part.setdefault("metadata", {})
-            metadata["labels"] = {**(metadata.get("labels") or {}), **dict([OWNED])}
+    """Label an object, and what comes of it, as the harness' own: what is cleaned up is found by it.
+
+    That is pods, a CronJob's Jobs with their pods, and a StatefulSet's claims.
+    """
+    job = _below(item, "jobTemplate")
+    templates = (_below(item, "template"), job, _below(job, "template"))
+    for part in (item, *(one for one in templates if "spec" in one), *claims(item)):
+        metadata = part.setdefault("metadata", {})
+        metadata["labels"] = {**(metadata.get("labels") or {}), **dict([OWNED])}
+
+
+def _below(item: Json, key: str) -> Json:
+    spec = item.get("spec")
+    part = spec.get(key) if isinstance(spec, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def apply(kube: Kube, config: Config, objects: Iterable[Json], namespace: str) -> None:
