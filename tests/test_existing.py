@@ -280,6 +280,14 @@ def test_an_ingress_for_every_host_is_refused(config: Config, spec: dict[str, An
         isolate(config, [item], "bg-shop")
 
 
+@pytest.mark.parametrize("kind", ["HTTPRoute", "HTTPProxy", "VirtualService", "IngressRoute", "Gateway"])
+def test_what_leads_hosts_by_other_means_is_refused(config: Config, kind: str) -> None:
+    item = {"kind": kind, "metadata": {"name": "shop"}, "spec": {"hostnames": ["shop.example.com"]}}
+    with pytest.raises(ConfigurationError, match=f"{kind}/shop could lead your users") as error:
+        isolate(config, [item], "bg-shop")
+    assert "leave it out" in error.value.mend
+
+
 # -- targets ----------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,12 @@ from harness.errors import ConfigurationError
 
 Json = dict[str, Any]
 
+ROUTES = (
+    *("Gateway", "HTTPRoute", "GRPCRoute", "TLSRoute"),  # Gateway API; Istio has a Gateway too
+    *("HTTPProxy", "IngressRoute", "IngressRouteTCP", "Route", "VirtualService"),  # Contour, Traefik, OpenShift, Istio
+)
+"""Kinds that lead hosts somewhere as an Ingress does, and that are given no host of their own."""
+
 
 def isolate(config: Config, objects: Sequence[Json], prefix: str) -> list[Json]:
     """The prepared objects as they may run beside somebody else's; the given ones stay as they are.
@@ -26,11 +32,16 @@ def isolate(config: Config, objects: Sequence[Json], prefix: str) -> list[Json]:
         prefix: a DNS label.
 
     Raises:
-        ConfigurationError: an Ingress would answer for every host.
+        ConfigurationError: an Ingress would answer for every host, or an object of ``ROUTES`` for a real one.
 
     """
     changed = [copy.deepcopy(item) for item in objects]
     for item in changed:
+        if item["kind"] in ROUTES:
+            raise ConfigurationError(
+                f"{config.app.manifests}: {item['kind']}/{item['metadata']['name']} could lead your users to the test",
+                "leave it out of the manifests for the test: only an Ingress is given a host of its own",
+            )
         if item["kind"] == "Ingress":
             _hosts(config, item, prefix)
         for volume in _volumes(item):
