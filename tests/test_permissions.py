@@ -49,9 +49,17 @@ def test_what_is_no_resource_needs_no_right(path: str) -> None:
 
 
 def test_plurals_are_kubernetes_own_guess() -> None:
-    kinds = ["Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"]
+    kinds = ["Service", "Ingress", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Gateway", "Endpoints"]
     assert [plural(kind) for kind in kinds] == [
-        *("services", "ingresses", "networkpolicies", "poddisruptionbudgets", "serviceaccounts"),
+        *(
+            "services",
+            "ingresses",
+            "networkpolicies",
+            "poddisruptionbudgets",
+            "serviceaccounts",
+            "gateways",
+            "endpoints",
+        ),
     ]
 
 

@@ -144,11 +144,16 @@ def rules(rights: Iterable[Right]) -> list[dict[str, list[str]]]:
 
 
 def plural(kind: str) -> str:
-    """The resource of a kind, by Kubernetes' own guess (apimachinery, meta.UnsafeGuessKindToResource)."""
+    """The resource of a kind, by Kubernetes' own guess (apimachinery, meta.UnsafeGuessKindToResource).
+
+    But for a y after a vowel, which stays: no kind's author follows the guess there.
+    """
     name = kind.lower()
+    if name.endswith("endpoints"):
+        return name
     if name.endswith("s"):
         return f"{name}es"
-    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"
 
 
 def asked(method: str, path: str, query: Mapping[str, str | int] | None = None) -> Right | None:
