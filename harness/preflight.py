@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from harness.exits import ORDER
 from harness.release import smoke
 from harness.release.manifests import blaming_file
 from harness.release.rendering import render
+from harness.waiting import at_once
 
 T = TypeVar("T")
 
@@ -163,10 +163,7 @@ class _Look:
             admin=self._config.admin is not None,
             made=not options.namespace,
         )
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            asked = self._try(
-                "permissions", lambda: list(pool.map(lambda one: kube.may(one, options.namespace), rights))
-            )
+        asked = self._try("permissions", lambda: at_once(lambda one: kube.may(one, options.namespace), rights, AT_ONCE))
         if asked is None or all(asked):
             yield self._line(f"permissions: all {len(rights)} that a run needs")
             return

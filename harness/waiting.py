@@ -1,13 +1,15 @@
-"""One bounded wait for everything: poll a condition until it holds or the time is up."""
+"""One bounded wait for everything: poll a condition until it holds or the time is up; and several calls at once."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from harness.errors import WaitTimeout
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -47,3 +49,41 @@ def until(
             last = f": {status()}" if status else ""
             raise WaitTimeout(f"waited {timeout:g} s for {what}{last}", mend)
         sleep(every)
+
+
+def at_once(step: Callable[[S], T], items: Sequence[S], threads: int) -> list[T]:
+    """What ``step`` gives for each item, in their order.
+
+    The threads are daemons: whoever gives up waiting for this can end the process at once, whereas the threads of a
+    ``ThreadPoolExecutor`` are joined at its exit.
+
+    Args:
+        step: may be called from several threads.
+        items: one call each.
+        threads: how many calls at a time.
+
+    Raises:
+        Exception: the first one that ``step`` raised.
+
+    """
+    found: dict[int, T] = {}
+    broken: list[Exception] = []
+    numbers = iter(range(len(items)))
+
+    def work() -> None:
+        try:
+            for number in numbers:
+                if broken:
+                    return
+                found[number] = step(items[number])
+        except Exception as error:
+            broken.append(error)
+
+    started = [threading.Thread(target=work, daemon=True, name="at-once") for _ in range(min(threads, len(items)))]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    if broken:
+        raise broken[0]
+    return [found[number] for number in range(len(items))]

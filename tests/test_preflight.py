@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -148,6 +149,17 @@ def test_a_server_that_hangs_does_not_hold_it_up(
     lines = preflight.look(config, options)
     assert "no answer from the API server" in said(lines)
     assert preflight.exit_code(lines) == 11
+
+
+def test_rights_that_are_not_answered_do_not_hold_the_process_up(
+    config: Config, options: Options, server: FakeApi
+) -> None:
+    server.routes.insert(0, ("POST .*/selfsubjectaccessreviews", hang))
+    before = set(threading.enumerate())
+    lines = preflight.look(config, options, seconds=2)
+    assert "not looked at within 2 s" in said(lines)
+    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("at-once")]
+    assert left and all(thread.daemon for thread in threading.enumerate() if thread not in before)
 
 
 def test_old_kubernetes_is_refused(config: Config, options: Options, server: FakeApi) -> None:
