@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ from harness.cluster.existing import Options
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.owned import ALLOWED, OWNED
 from harness.cluster.permissions import needed
+from harness.cluster.running import Place
 from harness.cluster.targets import entries, parse
 from harness.config import Config
 from harness.errors import ClusterError, ConfigurationError, SetupError
 from harness.faults import reach
 from harness.release.isolate import isolate, private
 from harness.release.manifests import Placement, mark, prepare
+from harness.release.start import start
 from tests.conftest import Programs
 from tests.fake_kube import config_in
 from tests.fake_server import Server, shop_manifests
@@ -251,6 +254,24 @@ def test_what_comes_of_an_object_is_labelled_and_removed_too(kube: CarefulKube, 
     assert list(cluster.objects) == [NS, f"{NS}/persistentvolumeclaims/theirs"]
     verbs = {right.verb for right in needed([store], admin=False, made=False) if "claims" in right.resource}
     assert verbs == {"list", "deletecollection"}
+
+
+def test_a_scenario_looks_for_what_was_left_before_it_makes_anything(
+    config: Config, rendered: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.release.start.render", lambda *_: rendered)
+    looked: list[set[tuple[str, str]]] = []
+
+    def left(kinds: Any) -> None:
+        looked.append(set(kinds))
+        raise ConfigurationError("left")
+
+    nothing: Any = None
+    scenario: Any = SimpleNamespace(path="service")
+    cluster: Any = SimpleNamespace(kubectl=Path())
+    with pytest.raises(ConfigurationError, match="left"):
+        start(config, cluster, Place("shop", 0, nothing, check=left), scenario)
+    assert looked == [{("v1", "Service"), ("apps/v1", "Deployment")}]
 
 
 # -- isolation --------------------------------------------------------------------------------------------------------
