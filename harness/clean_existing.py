@@ -9,6 +9,7 @@ from harness.cluster.answers import Refused
 from harness.cluster.existing import Options
 from harness.cluster.kube_careful import MADE_NAME, SELECTOR, CarefulKube
 from harness.cluster.kubeconfig import require_context
+from harness.cluster.permissions import kinds
 from harness.cluster.store import Say
 
 
@@ -28,12 +29,19 @@ def clean(options: Options, rendered: Iterable[Mapping[str, Any]], say: Say) -> 
     """
     require_context(options.kubeconfig, options.context)
     kube = CarefulKube(options.kubeconfig, options.context)
-    if options.namespace:
-        gone = kube.remove(options.namespace, {(item["apiVersion"], item["kind"]) for item in rendered})
-        for name in gone:
-            say(f"{options.namespace}: {name} removed")
-        if not gone:
-            say(f"{options.namespace}: nothing of ours")
+    try:
+        if options.namespace:
+            gone = kube.remove(options.namespace, kinds(rendered))
+            for name in gone:
+                say(f"{options.namespace}: {name} removed")
+            if not gone:
+                say(f"{options.namespace}: nothing of ours")
+    finally:
+        _made(kube, options, say)
+
+
+def _made(kube: CarefulKube, options: Options, say: Say) -> None:
+    """Remove the namespaces that runs have made."""
     try:
         made = [name for name in kube.namespaces(SELECTOR) if MADE_NAME.fullmatch(name)]
     except Refused as error:

@@ -181,6 +181,45 @@ def test_a_scenario_that_breaks_leaves_nothing_either(running: existing.Existing
     assert list(cluster.objects) == [NS]
 
 
+UNKNOWN = ("example.com/v1", "Service")
+
+
+def test_a_kind_that_can_not_be_located_is_none_that_was_made(kube: CarefulKube, cluster: Server) -> None:
+    with pytest.raises(Refused, match="Service/w can't be made"):
+        kube.apply([{"apiVersion": UNKNOWN[0], "kind": UNKNOWN[1], "metadata": {"name": "w"}}], "shop")
+    assert kube.made == set()
+
+
+@pytest.mark.parametrize("verb", ["list", "deletecollection"])
+def test_a_kind_that_is_unknown_or_forbidden_keeps_no_other_from_going(
+    kube: CarefulKube, cluster: Server, verb: str
+) -> None:
+    for path in (f"{NS}/configmaps/c", f"{NS}/services/s", f"{DEPLOYMENTS}/d"):
+        cluster.put(path, OURS)
+    cluster.forbidden = {f"{verb} configmaps"}
+    kinds = [UNKNOWN, ("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment")]
+    with pytest.raises(ClusterError, match=r"Service of example.com/v1") as error:
+        kube.remove("shop", kinds)
+    assert "ConfigMap of v1 (" in error.value.what and "Service of v1 (" not in error.value.what
+    assert cluster.names(f"{NS[1:]}/") == ["configmaps/c"]
+
+
+@pytest.mark.parametrize("send", ["apply", "try_out"])
+def test_an_object_of_the_whole_cluster_is_refused(kube: CarefulKube, cluster: Server, send: str) -> None:
+    item = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "mine"}}
+    with pytest.raises(ConfigurationError, match="IngressClass/mine is cluster-wide"):
+        kube.apply([item], "shop") if send == "apply" else kube.try_out(item, "shop")
+    assert (cluster.changes, kube.made) == ([], set())
+
+
+def test_what_is_of_the_whole_cluster_is_never_removed(kube: CarefulKube, cluster: Server) -> None:
+    cluster.put("/api/v1/namespaces/labelled", OURS)
+    cluster.put(f"{NS}/services/s", OURS)
+    with pytest.raises(ClusterError, match="Namespace is cluster-wide"):
+        kube.remove("shop", [("v1", "Namespace"), ("v1", "Service")])
+    assert list(cluster.objects) == [NS, "/api/v1/namespaces/labelled"]
+
+
 # -- isolation --------------------------------------------------------------------------------------------------------
 
 

@@ -214,6 +214,19 @@ def test_clean_takes_what_is_ours_and_nothing_else(
     assert "bluegreen rbac" in capsys.readouterr().err
 
 
+def test_clean_leaves_a_namespace_of_the_manifests_out(
+    config: Config, options: Options, cluster: Server, tmp_path: Path
+) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    (tmp_path / "rendered.yaml").write_text(f"{shop_manifests()}---\n{yaml.safe_dump(namespace)}")
+    cluster.put("/api/v1/namespaces/labelled", OURS)
+    cluster.put(f"{NS}/services/shop", OURS)
+    cluster.forbidden = {"list namespaces"}
+    words = ["clean", "--bg-context", "c", "--bg-kubeconfig", str(options.kubeconfig), "--config", str(config.file)]
+    assert main([*words, "--namespace", "shop"]) == 0
+    assert list(cluster.objects) == [NS, "/api/v1/namespaces/labelled"]
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from harness.cluster.dump import RESOURCES
 from harness.cluster.kube import DELETE_SECONDS, Kube
 from harness.cluster.owned import ALLOWED, OWNED
 from harness.cluster.permissions import Right
-from harness.errors import ConfigurationError
+from harness.errors import ClusterError, ConfigurationError
 from harness.waiting import until
 
 SELECTOR = "=".join(OWNED)
@@ -41,10 +42,10 @@ class CarefulKube(Kube):
 
         Raises:
             Refused: the server's message, with the object's kind and name.
+            ConfigurationError: an object is of the whole cluster, not of a namespace.
 
         """
         for item in objects:
-            self.made.add((item["apiVersion"], item["kind"]))  # before it is sent: it may be there without an answer
             self._create(item, namespace, {})
 
     def try_out(self, item: Json, namespace: str) -> None:
@@ -133,7 +134,8 @@ class CarefulKube(Kube):
     def remove(self, namespace: str, kinds: Iterable[tuple[str, str]]) -> list[str]:
         """Delete all objects with our label, of these kinds and Jobs and pods, and wait until they are gone.
 
-        The selection by label is the server's: nothing else can be hit.
+        The selection by label is the server's: nothing else can be hit. A kind that the server doesn't know, or refuses
+        to this account, doesn't keep the others from going.
 
         Args:
             namespace: where.
@@ -143,25 +145,46 @@ class CarefulKube(Kube):
             what was there, as ``resource/name``.
 
         Raises:
+            ClusterError: kinds that could not be looked for, once all the others are gone.
             WaitTimeout: something isn't gone in time.
 
         """
-        paths = sorted(set(self._collections(namespace, {*kinds, ("batch/v1", "Job"), ("v1", "Pod")})))
-        replica_sets = f"/apis/apps/v1/namespaces/{segment(namespace)}/replicasets"
+        refused: dict[str, str] = {}  # by kind and version: two groups may have a kind of the same name
+        mends: list[str] = []
+
+        @contextlib.contextmanager
+        def going_on(kind: str) -> Iterator[None]:
+            try:
+                yield
+            except (Refused, ConfigurationError) as error:
+                if isinstance(error, Refused) and error.status not in (403, 404):
+                    raise
+                refused[kind] = error.what
+                mends.append(error.mend)
+
+        paths: dict[str, str] = {}
+        for version, kind in sorted({*kinds, ("batch/v1", "Job"), ("v1", "Pod")}):
+            with going_on(f"{kind} of {version}"):
+                paths[self._collection(namespace, version, kind, kind)] = f"{kind} of {version}"
+        replica_sets = {f"/apis/apps/v1/namespaces/{segment(namespace)}/replicasets": "ReplicaSet of apps/v1"}
         found: set[str] = set()
 
         def gone() -> bool:
-            left = {path: self._named(path) for path in (*paths, replica_sets)}
-            for path in paths:
-                if left[path]:
-                    query: dict[str, str | int] = {"labelSelector": SELECTOR, "propagationPolicy": "Background"}
-                    if path.endswith("/pods"):
-                        query["gracePeriodSeconds"] = 0
-                    self._api.send("DELETE", path, query=query)
-            found.update(name for path in paths for name in left[path])
-            return not any(left.values())
+            left = False
+            for path, kind in {**paths, **replica_sets}.items():
+                if kind not in refused:
+                    with going_on(kind):
+                        names = self._named(path)
+                        left = left or bool(names)
+                        if names and path in paths:
+                            found.update(names)
+                            self._delete_ours(path)
+            return not left
 
         until(gone, f"what is ours in {namespace} to be gone", timeout=DELETE_SECONDS, every=0.2)
+        if refused:
+            said = "; ".join(f"{kind} ({what})" for kind, what in refused.items())
+            raise ClusterError(f"{namespace}: all else that is ours is gone, but not looked for was {said}", mends[0])
         return sorted(found)
 
     def may(self, right: Right, namespace: str) -> bool:
@@ -191,7 +214,9 @@ class CarefulKube(Kube):
     def _create(self, item: Json, namespace: str, query: dict[str, str]) -> None:
         name, kind = item["metadata"]["name"], item["kind"]
         try:
-            (path,) = self._collections(namespace, {(item["apiVersion"], kind)})
+            path = self._collection(namespace, item["apiVersion"], kind, f"{kind}/{name}")
+            if "dryRun" not in query:
+                self.made.add((item["apiVersion"], kind))  # before it is sent: it may be there without an answer
             manager = {"fieldManager": "bluegreen", "fieldValidation": "Strict"}
             self._api.send("POST", path, query={**manager, **query}, body=item)
         except Refused as error:
@@ -201,10 +226,20 @@ class CarefulKube(Kube):
             what = f"{kind}/{name} can't be made: {error.what}"
             raise Refused(what, mend, status=error.status, reason=error.reason) from error
 
-    def _collections(self, namespace: str, kinds: Iterable[tuple[str, str]]) -> Iterator[str]:
-        for version, kind in kinds:
-            collection, _ = self._api.locate(version, kind)
-            yield collection.replace("{namespace}", segment(namespace))
+    def _collection(self, namespace: str, version: str, kind: str, what: str) -> str:
+        collection, namespaced = self._api.locate(version, kind)
+        if not namespaced:  # without a namespace the path would reach everybody's
+            raise ConfigurationError(
+                f"{what} is cluster-wide, would outlive the run",
+                "install it in the cluster beforehand and leave it out of the manifests",
+            )
+        return collection.replace("{namespace}", segment(namespace))
+
+    def _delete_ours(self, path: str) -> None:
+        query: dict[str, str | int] = {"labelSelector": SELECTOR, "propagationPolicy": "Background"}
+        if path.endswith("/pods"):
+            query["gracePeriodSeconds"] = 0
+        self._api.send("DELETE", path, query=query)
 
     def _named(self, path: str) -> list[str]:
         items = self._api.get(path, {"labelSelector": SELECTOR})["items"]

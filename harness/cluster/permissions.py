@@ -89,6 +89,11 @@ EVERYBODYS = (Right("authorization.k8s.io", "selfsubjectaccessreviews", "create"
 """What every account that is logged in may do."""
 
 
+def kinds(objects: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """(apiVersion, kind) of what the objects put into a namespace; a Namespace among them is never created."""
+    return {(item["apiVersion"], item["kind"]) for item in objects if item["kind"] != "Namespace"}
+
+
 def needed(objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool) -> list[Right]:
     """Every right that a run needs, sorted, each once.
 
