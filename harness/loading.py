@@ -63,11 +63,17 @@ def reach(plan: LoadPlan, config: Config) -> None:
 
     """
     last: dict[str, str] = {}
-    headers = {name: secrets.fill(value, os.environ) for name, value in plan.headers.items()}
+    headers = [(b"Host", plan.host_header.encode())]
+    headers += [
+        (name.encode(), secrets.fill(value, os.environ).encode("latin-1")) for name, value in plan.headers.items()
+    ]
+    body = secrets.fill(plan.body, os.environ).replace("{id}", "reach").encode()
 
     def answers(url: str) -> bool:
         try:
-            answer = client.request(plan.method, url, headers={"Host": plan.host_header, **headers})
+            answer = client.request(plan.method, url, headers=headers, content=body or None)
+        except httpx.LocalProtocolError as error:
+            raise ConfigurationError("the request can't be sent", "see [request] headers and body") from error
         except httpx.HTTPError as error:
             last["was"] = f"{type(error).__name__}: {error}"
             return False

@@ -178,6 +178,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         yield
     except RELEASES_FAULT as error:
         raised = error  # the record is judged all the same, so that the evidence is complete
+    except (pytest.skip.Exception, pytest.fail.Exception) as error:
+        if not current.loaded:
+            raise
+        raised = error  # who leaves once users are there has not come to the end: no skip hides what they lost
     except Exception as error:
         current.abandon(error)
         raise

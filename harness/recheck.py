@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.checks.finding import Finding, Verdict, worst
+from harness.checks.finding import INCONCLUSIVE, Finding, Verdict, worst
 from harness.checks.promise import Promise, promises_of
 from harness.checks.registry import checks, judge
 from harness.checks.verdict import overall
@@ -45,27 +45,38 @@ def recheck(folder: Path, limits: Limits) -> tuple[Verdict, list[str]]:
         LoadError: a record that can't be read.
 
     """
-    records = sorted(path.parent for path in folder.rglob("events.jsonl"))
+    records = sorted((path.parent for path in folder.rglob("events.jsonl")), key=_in_order)
     if not records:
         raise ConfigurationError(f"no stored scenario in {folder}", "give a folder below artifacts/")
     found: dict[Path, tuple[Finding, ...]] = {}
+    scenarios: dict[Path, str] = {}
     bearing: set[Limit] = set()
     ran: set[str] = set()
     for record in records:
         timeline = read(record)
+        scenarios[record] = str(timeline.started.get("scenario") or "")
         ran |= {spec.name for spec in timeline.classes}
         found[record] = judged(timeline, limits)
         bearing |= {one for one in limits.limits if _bears(one, limits.promises or promises_of(timeline))}
     _refuse_idle(limits.limits, bearing, ran)
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[tuple[Path, str], Verdict] = {}
     said: list[str] = []
     for record, findings in found.items():
         verdict = overall(findings)
-        verdicts[re.sub(r"\.attempt\d+$", "", str(record))] = verdict  # a repetition, sorted behind, is what counts
+        # Only what was inconclusive is ever run again: a later attempt takes the place of such a one, and of no other.
+        key = record.parent, scenarios[record] or record.name
+        before = verdicts.get(key, INCONCLUSIVE)
+        verdicts[key] = verdict if before == INCONCLUSIVE else worst([before, verdict])
         said.append(f"{verdict:<12} {record.name}")
         said += [f"  {finding_line(finding.to_dict())}" for finding in findings]
     whole = worst(list(verdicts.values()))
     return whole, [*said, f"verdict: {whole}"]
+
+
+def _in_order(record: Path) -> tuple[str, int]:
+    """By name, and attempts of one scenario as they were made."""
+    attempt = re.search(r"\.attempt(\d+)", record.name)
+    return re.sub(r"\.attempt\d+", "", str(record)), int(attempt[1]) if attempt else 1
 
 
 def judged(timeline: Timeline, limits: Limits) -> tuple[Finding, ...]:

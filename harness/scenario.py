@@ -18,7 +18,7 @@ from harness.checks.verdict import overall
 from harness.cluster import arrivals
 from harness.config import Config
 from harness.errors import ReleaseError
-from harness.evidence.losses import all_judged, lost_mask
+from harness.evidence.losses import all_judged
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
@@ -69,7 +69,10 @@ class Scenario:
     def expect(self) -> str:
         """What the promises amount to: no_loss, refused, loses, or bounded."""
         checks = {promise.check for promise in self.promises}
-        for check, word in (("loses", "loses"), ("red", "loses"), ("refused", "refused"), ("nothing_lost", "no_loss")):
+        # A twin promises losses only where its promise is about losses: a budget holds for all others.
+        checks |= {f"red {promise.params.get('of')}" for promise in self.promises if promise.check == "red"}
+        loses = [(name, "loses") for name in ("loses", "red nothing_lost", "red answered_within", "red slo")]
+        for check, word in (*loses, ("refused", "refused"), ("nothing_lost", "no_loss")):
             if check in checks:
                 return word
         return "bounded"
@@ -105,8 +108,12 @@ class Scenario:
         elif ledger is None:
             self.journal.event("arrivals.unkept", reason="the cluster has no folder for records")
         else:
-            lost = bool(lost_mask(read(self.folder).samples).any())
-            arrivals.keep(ledger / namespace, self.folder, self.journal, lost=lost)
+            arrivals.keep(ledger / namespace, self.folder, self.journal)
+
+    @property
+    def loaded(self) -> bool:
+        """True once users were there: from then on there is something to judge."""
+        return read(self.folder).first("load.started") is not None
 
     def conclude(self, raised: BaseException | None) -> None:
         """End the record, judge it, keep the result, and raise once if the verdict isn't a pass.

@@ -1,4 +1,4 @@
-"""Negative twins: each check is shown to turn red on the real cluster when its promise is broken."""
+"""Negative twins: each check turns red on the real cluster when its promise is broken; the rarer ones nightly."""
 
 import pytest
 
@@ -88,6 +88,7 @@ def test_a_stalled_controller_turns_cutover_happened_red(release: Release, load:
         release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(red(refused(stage="smoke")), red(never_served(NEW)))
 def test_a_good_version_turns_the_refusal_red(release: Release, load: Load) -> None:
     """What was promised to be stopped gets through and reaches users."""
@@ -108,6 +109,7 @@ def test_a_promotion_by_hand_turns_never_served_red(release: Release, load: Load
         release.watch(seconds=4, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.needs(REFUSED_BY_SMOKE)
 @pytest.mark.paths("ingress")
 @pytest.mark.beyond("proxy-sends-again")
@@ -121,6 +123,7 @@ def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load:
         release.watch(seconds=4, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.needs(BREAKS_AFTER_CUTOVER)
 @pytest.mark.promises(red(rolled_back_by_watch()), red(nothing_lost()))
 def test_a_watch_that_looks_away_turns_rolled_back_by_watch_red(release: Release, load: Load) -> None:
@@ -132,6 +135,7 @@ def test_a_watch_that_looks_away_turns_rolled_back_by_watch_red(release: Release
         release.watch(seconds=12, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(nothing_lost(), inconclusive(enough(2000)))
 def test_a_short_look_is_not_enough(release: Release, load: Load) -> None:
     """Nothing was lost of a few hundred requests: that proves too little, and the record says so."""
@@ -140,6 +144,7 @@ def test_a_short_look_is_not_enough(release: Release, load: Load) -> None:
         running.check()
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(nothing_lost(), inconclusive(steady_generator()))
 def test_a_stalled_generator_is_noticed(release: Release, load: Load, meddler: Meddler) -> None:
     """The load itself hangs for a second around the flip: nothing is lost, and yet nothing is proven."""

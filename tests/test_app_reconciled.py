@@ -89,7 +89,7 @@ def played(folder: Path, kind: type[Honest]) -> Timeline:
         connection.close()
         record.close_class(0, COUNT, COUNT, 0, 0)
         record.close()
-        keep(ledger, run, journal, lost=True)
+        keep(ledger, run, journal)
     return read(run)
 
 

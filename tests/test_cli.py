@@ -71,6 +71,24 @@ def test_a_repetition_counts_instead_of_its_first_attempt(tmp_path: Path) -> Non
     assert main(["recheck", str(tmp_path)]) == 0
 
 
+@pytest.mark.parametrize(
+    ("attempts", "code"),
+    [
+        (
+            {"a": {"downs": (Down(6.0, 6.2),)}, "a.attempt2": {}},
+            1,
+        ),  # what failed is never forgotten
+        ({"a": {"lag_ms": 60.0}, "a.attempt2": {"downs": (Down(6.0, 6.2),)}}, 1),
+        ({"a": {"lag_ms": 60.0}, "a.attempt2-0123ab": {}}, 0),
+        ({"a": {"lag_ms": 60.0}, "a.attempt10": {}, "a.attempt2": {"lag_ms": 60.0}}, 0),
+    ],
+)
+def test_only_what_was_inconclusive_gives_way_to_a_repetition(tmp_path: Path, attempts: Any, code: int) -> None:
+    for name, world in attempts.items():
+        _store(tmp_path / name, play(World(**world)))
+    assert main(["recheck", str(tmp_path)]) == code
+
+
 @pytest.mark.parametrize(("event", "code"), [("scenario.raised", 1), ("scenario.broke", 10)])
 def test_what_ended_a_scenario_early_is_judged_again_too(tmp_path: Path, event: str, code: int) -> None:
     timeline = play(World())

@@ -43,9 +43,9 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def kept(source: Path, folder: Path, *, lost: bool = False, time: Time | None = None) -> dict[str, Any]:
+def kept(source: Path, folder: Path, *, time: Time | None = None) -> dict[str, Any]:
     told, time = Told(), time or Time()
-    keep(source, folder, told, lost=lost, clock=lambda: time.now, sleep=time.sleep)
+    keep(source, folder, told, clock=lambda: time.now, sleep=time.sleep)
     ((name, fields),) = told.events
     assert name == "arrivals.kept"
     return fields
@@ -63,7 +63,7 @@ def test_records_are_copied_with_their_sizes_and_nothing_else_is(source: Path, t
     }
     copies = {path.name: path.read_bytes() for path in (tmp_path / "arrivals").iterdir()}
     assert copies == {"blue-0.arrivals": b"S 1 blue-0 v1\n", "blue-1.arrivals.broken": b"S 1 blue-1 v1\nA"}
-    assert time.now == 0.0  # where nothing was lost, everything is there
+    assert 1.0 <= time.now < 1.5  # what was sent again may come late, though nothing was lost
 
 
 def test_after_a_loss_the_records_may_settle(source: Path, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_after_a_loss_the_records_may_settle(source: Path, tmp_path: Path) -> No
                 record.write(b"A 2 t-fresh-1 GET /\n")
 
     time = Time(late)
-    fields = kept(source, tmp_path, lost=True, time=time)
+    fields = kept(source, tmp_path, time=time)
     assert fields["faults"] == []
     assert fields["files"]["blue-0.arrivals"] == (source / "blue-0.arrivals").stat().st_size > 14
     assert 3.0 + QUIET_S - 2 * LOOK_S <= time.now <= 3.0 + QUIET_S + 2 * LOOK_S
@@ -85,7 +85,7 @@ def test_records_that_never_settle_are_said_to_be_short_of_something(source: Pat
             record.write(b"A 2 t-fresh-1 GET /\n")
 
     time = Time(on)
-    fields = kept(source, tmp_path, lost=True, time=time)
+    fields = kept(source, tmp_path, time=time)
     assert fields["faults"] == ["records still grew 10 s after the load"]
     assert time.now <= SETTLE_S + QUIET_S
 
@@ -107,7 +107,7 @@ def test_a_record_that_cant_be_read_and_a_folder_that_isnt_there_are_told(
             "faults": ["blue-0.arrivals can't be read: Permission denied"],
         }
     (tmp_path / "other").mkdir()
-    nothing = kept(tmp_path / "missing", tmp_path / "other", lost=True)
+    nothing = kept(tmp_path / "missing", tmp_path / "other")
     assert nothing["files"] == {}
     assert nothing["faults"] == ["no pod has written a record into the folder that the nodes share with this host"]
 

@@ -485,6 +485,19 @@ def test_a_version_that_the_configuration_lacks_skips_by_name(rehearse: Rehearsa
     assert result.ret == 10  # nothing was judged
 
 
+@pytest.mark.parametrize("way", ["skip", "fail"])
+def test_who_leaves_once_users_are_there_is_judged_all_the_same(rehearse: Rehearsal, way: str) -> None:
+    left = (
+        f"\n@on_service\n@promised\ndef test_left(release, load):\n    load.play(**LOSES)\n    pytest.{way}('enough')\n"
+    )
+    result = rehearse(GOOD + left)
+    assert result.ret == 1
+    result.assert_outcomes(passed=1, failed=1)
+    records = {one["id"].split("::")[1]: one for one in rehearse.verdict["scenarios"]}
+    findings = {one["check"]: one["verdict"] for one in records["test_left[service]"]["findings"]}
+    assert findings["nothing_lost"] == findings["completed"] == "fail"
+
+
 def test_what_was_skipped_is_in_the_verdict_and_among_what_is_not_covered(rehearse: Rehearsal) -> None:
     skipped = "@pytest.mark.skip('not today')" + GOOD.replace("test_good", "test_left_out")
     result = rehearse(GOOD + skipped)

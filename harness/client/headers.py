@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,4096}")
+_VALUE: Final = re.compile(r"(?:[!-~\x80-\xff](?:[\t\x20-\x7e\x80-\xff]{0,4094}[!-~\x80-\xff])?)?")
 _OWN: Final = frozenset({"host", "content-length", "x-request-id", "transfer-encoding", "connection", "expect"})
 
 
@@ -17,5 +17,5 @@ def fault(name: object, value: object) -> str:
     if name.lower() in _OWN:
         return f"header {name} is written by the client"
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
-        return f"header {name} has a value that can't be sent (4096 Latin-1 characters at most, no line end)"
+        return f"header {name} has a value that can't be sent (up to 4096 of Latin-1, no line end, no outer blank)"
     return ""

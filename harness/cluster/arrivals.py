@@ -33,21 +33,19 @@ def keep(
     folder: Path,
     journal: Journal,
     *,
-    lost: bool,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Copy the records of a namespace into a scenario's folder, once the load has ended, and journal `arrivals.kept`.
 
-    An answered request was written down before its answer left, so it is there. A lost one may still reach a pod (a
-    process that was stopped reads its socket when it goes on), so where there are any, the records are given time to
-    settle.
+    An answered request was written down before its answer left, so it is there. What a lost one, or one that a proxy
+    has sent a second time, still reaches a pod (a process that was stopped reads its socket when it goes on) comes
+    later, so the records are given time to settle.
 
     Args:
         source: the namespace's folder on the host; absent if no pod ever wrote.
         folder: the scenario's; gets ``arrivals/``.
         journal: gets the files' names and sizes in bytes, and what kept them from being all there is.
-        lost: some request was lost.
         clock: monotonic seconds; tests pass a fake one.
         sleep: pauses for seconds; tests pass a fake one.
 
@@ -56,7 +54,7 @@ def keep(
 
     """
     faults = []
-    if lost and not _settled(source, clock, sleep):
+    if not _settled(source, clock, sleep):
         faults.append(f"records still grew {SETTLE_S:g} s after the load")
     if not source.is_dir():
         faults.append("no pod has written a record into the folder that the nodes share with this host")

@@ -93,9 +93,9 @@ def objects(folder: Path, text: str) -> list[Json]:
         found = [item for item in yaml.safe_load_all(text) if item]
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{folder}: the rendered manifests are not YAML: {error}", "mend them") from error
-    if any(not isinstance(item, dict) for item in found):
-        raise ConfigurationError(f"{folder}: the manifests hold YAML that is no object", "mend them, or move it away")
+    _require_objects(folder, found)
     found = [inner for item in found for inner in (item.get("items") or [] if item.get("kind") == "List" else [item])]
+    _require_objects(folder, found)
     if not found:
         raise ConfigurationError(f"{folder}: the manifests hold no object", "name the folder with the application")
     for item in found:
@@ -103,6 +103,11 @@ def objects(folder: Path, text: str) -> list[Json]:
             what = f"{folder}: the manifests hold an object without kind or name: {str(item)[:80]}"
             raise ConfigurationError(what, "mend it, or move the file away if it is none of Kubernetes'")
     return found
+
+
+def _require_objects(folder: Path, found: Sequence[Any]) -> None:
+    if not all(isinstance(item, dict) and isinstance(item.get("metadata", {}), dict | None) for item in found):
+        raise ConfigurationError(f"{folder}: the manifests hold YAML that is no object", "mend them, or move it away")
 
 
 def read_yaml(files: Sequence[Path]) -> str:

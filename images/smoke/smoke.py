@@ -69,7 +69,8 @@ def settle(client: httpx.Client, options: argparse.Namespace) -> float:
     began = time.monotonic()
     while time.monotonic() - began < options.settle:
         try:
-            answer = client.request(options.method, options.url, headers={"Connection": "close"})
+            headers = {**dict(options.header), "Connection": "close"}
+            answer = client.request(options.method, options.url, headers=headers, content=options.body)
             if read is None or read(answer) == options.expect_revision:
                 break
         except httpx.HTTPError:
