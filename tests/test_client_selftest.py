@@ -17,6 +17,8 @@ from harness.client.selftest import COUNT, EVERY, KINDS, SelfTestResult, in_subp
 from harness.client.stopped import stall_bracket, stall_errors
 from harness.evidence.samples import OK, UNKNOWN, Samples, empty
 
+pytestmark = pytest.mark.processes
+
 
 class Resends(Connection):
     """Sends again, once, where a reused connection died before the first byte: what most clients do unasked."""
