@@ -6,20 +6,18 @@ against the same servers on 127.0.0.1, one tool after the other, on kept connect
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import judging, modes, ours, outages, provide, speed, table
+from benchmarks import judging, modes, ours, outages, provide, result, speed, table
 from benchmarks.running import Broken, window
 from benchmarks.tools import OTHERS, Locust, OurClient, OurClientInTasks, Tool
 from harness.client.selftest import in_subprocess
 from harness.cluster.store import Store, cache_root
 from harness.errors import SetupError
-from harness.report.artifacts import link_latest
 
 ROOT = Path(__file__).resolve().parents[1]
 REPEATS = 3
@@ -49,11 +47,7 @@ def main() -> int:
     numbers["limits"] = table.limits(numbers)
     numbers["seconds"] = round(time.monotonic() - begun)
     numbers["broken"] = broken
-    folder = ROOT / "artifacts" / "bench" / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True)
-    path = folder / "instrument.json"
-    path.write_text(json.dumps(numbers, indent=1) + "\n")
-    link_latest(ROOT / "artifacts", path, "bench")
+    path = result.keep("instrument", numbers)
     table.rewrite(ROOT / "docs" / "instrument.md", numbers)
     print(table.printed(numbers))
     print(f"wrote {path}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,19 +18,20 @@ from typing import Any
 
 import httpx
 
-from harness.cluster import session
+from benchmarks import result
+from benchmarks.result import ROOT
+from harness.cluster import engine, host, owned, session
 from harness.cluster.kind import PREFIX, in_use
 from harness.cluster.shell import run
+from harness.cluster.store import Store, cache_root
 from harness.config import load
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS
 from harness.evidence.store import read
-from harness.report.artifacts import link_latest
 from harness.resources import resource
 from harness.setup import applications_of
 from harness.waiting import until
 
 REPEATS = 3
-ROOT = Path(__file__).resolve().parents[1]
 NAME = f"{PREFIX}bench"
 HOST = "api.example.com"
 LIMITS = {
@@ -45,16 +45,14 @@ LIMITS = {
 
 def main() -> None:
     """Measure, write the file, and say which limits are met."""
-    creation = _creation()
-    print(json.dumps(creation, indent=1), flush=True)
-    numbers = {**creation, **_kept()}
-    folder = ROOT / "artifacts" / "bench" / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True)
-    path = folder / "startup.json"
-    path.write_text(json.dumps(numbers, indent=1) + "\n")
-    (ROOT / "artifacts" / "latest" / "bench").mkdir(parents=True, exist_ok=True)
-    link_latest(ROOT / "artifacts", path, "bench")
-    print(path.read_text())
+    _gone()
+    try:
+        creation = _creation()
+        print(json.dumps(creation, indent=1), flush=True)
+        numbers = {**creation, **_kept()}
+    finally:
+        _gone()
+    print(result.keep("startup", numbers).read_text())
     for key, limit in LIMITS.items():
         print(f"{key}: {numbers[key]}, limit {limit:g}: {'met' if numbers[key] <= limit else 'NOT met'}")
 
@@ -100,8 +98,11 @@ def _answers(client: httpx.Client, url: str) -> bool:
 
 def _bare(running: session.OwnCluster, config: str) -> float:
     """Seconds that kind alone takes for the cluster that the harness has just had."""
-    with in_use(running.store, NAME):  # else another run takes it for a dead one and removes it
-        return _created(running, config)
+    try:
+        with in_use(running.store, NAME):  # else another run takes it for a dead one and removes it
+            return _created(running, config)
+    finally:
+        _gone()
 
 
 def _created(running: session.OwnCluster, config: str) -> float:
@@ -119,18 +120,16 @@ def _created(running: session.OwnCluster, config: str) -> float:
     words: list[str | Path] = [running.kind_binary, "create", "cluster", "--name", NAME, "--image", image]
     words += ["--config", home / "bare.yaml", "--kubeconfig", running.kubeconfig, "--wait", "180s"]
     started = time.monotonic()
-    try:
-        run(words, "create a bare cluster", timeout=420, env=running.engine.kind_env)
-        return time.monotonic() - started
-    finally:
-        _remove(running)
+    run(words, "create a bare cluster", timeout=420, env=running.engine.kind_env)
+    return time.monotonic() - started
 
 
-def _remove(running: session.OwnCluster) -> None:
-    words: list[str | Path] = [running.kind_binary, "delete", "cluster", "--name", NAME]
-    words += ["--kubeconfig", running.kubeconfig]
-    run(words, f"delete cluster {NAME}", timeout=180, env=running.engine.kind_env)
-    shutil.rmtree(running.kubeconfig.parent, ignore_errors=True)
+def _gone() -> None:
+    """Remove the benchmark's cluster, if there is one: this run's, or one that a killed run has left."""
+    store = Store(cache_root(), _say)
+    home = store.root / "clusters" / NAME
+    if home.exists() and (found := engine.find(store.root, host.detect())) is not None:
+        owned.remove([found], {}, store, home)
 
 
 def _kept() -> dict[str, Any]:

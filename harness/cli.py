@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import __version__, cli_cluster
-from harness.errors import EXIT_CONFIGURATION, EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError
+from harness.errors import EXIT_CONFIGURATION, EXIT_PASS, HarnessError
+from harness.exits import OF_VERDICT
 from harness.objective import objective
-
-EXITS = {"pass": EXIT_PASS, "fail": EXIT_FAIL, "inconclusive": EXIT_INCONCLUSIVE}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,10 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return EXIT_CONFIGURATION if end.code else EXIT_PASS
     try:
-        if chosen.command in cli_cluster.COMMANDS or (
-            chosen.command == "clean" and cli_cluster.cleans_existing(chosen)
-        ):
-            return cli_cluster.run(chosen, lambda text: print(text, flush=True))
         return COMMANDS[chosen.command](chosen)
     except HarnessError as error:
         print(f"bluegreen: {error}", file=sys.stderr)
@@ -92,7 +87,7 @@ def _recheck(chosen: argparse.Namespace) -> int:
     )
     verdict, lines = recheck(chosen.run, limits)
     print("\n".join(lines))
-    return EXITS[verdict]
+    return OF_VERDICT[verdict]
 
 
 def _init(chosen: argparse.Namespace) -> int:
@@ -103,6 +98,8 @@ def _init(chosen: argparse.Namespace) -> int:
 
 
 def _clean(chosen: argparse.Namespace) -> int:
+    if cli_cluster.cleans_existing(chosen):
+        return _on_yours(chosen)
     from harness.clean import clean
 
     stayed = clean(everything=chosen.all, say=lambda text: print(text, flush=True))
@@ -119,7 +116,17 @@ def _schema(chosen: argparse.Namespace) -> int:
     return EXIT_PASS
 
 
-COMMANDS = {"init": _init, "schema": _schema, "recheck": _recheck, "clean": _clean}
+def _on_yours(chosen: argparse.Namespace) -> int:
+    return cli_cluster.run(chosen, lambda text: print(text, flush=True))
+
+
+COMMANDS = {
+    "init": _init,
+    "schema": _schema,
+    "recheck": _recheck,
+    "clean": _clean,
+    **dict.fromkeys(cli_cluster.COMMANDS, _on_yours),
+}
 
 
 if __name__ == "__main__":

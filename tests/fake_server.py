@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 import yaml
 
 from harness.cluster.permissions import asked, plural
@@ -20,6 +21,7 @@ KINDS = {
     "/apis/discovery.k8s.io/v1": ["EndpointSlice"],
 }
 WIDE = {"Namespace", "Node", "IngressClass"}
+NS = "/api/v1/namespaces/shop"
 
 
 class Server:
@@ -119,3 +121,11 @@ def shop_manifests() -> str:
     sides = ("blue", "green")
     objects = [*(deployment(side) for side in sides), *(service(f"shop-{side}", side) for side in sides)]
     return yaml.safe_dump_all([*objects, service("shop", "blue"), ingress])
+
+
+@pytest.fixture
+def cluster(server: FakeApi) -> Server:
+    """A server with the namespace that the tests are given."""
+    made = Server(server)
+    made.put(NS)
+    return made

@@ -30,21 +30,13 @@ from harness.release.manifests import Placement, mark, prepare
 from harness.release.start import start
 from tests.conftest import Programs
 from tests.fake_kube import config_in
-from tests.fake_server import Server, shop_manifests
+from tests.fake_server import NS, Server, cluster, shop_manifests
 from tests.test_kube import FakeApi, kubeconfig, server
 
-__all__ = ["server"]
+__all__ = ["cluster", "server"]
 
-NS = "/api/v1/namespaces/shop"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments"
 OURS = dict([OWNED])
-
-
-@pytest.fixture
-def cluster(server: FakeApi) -> Server:
-    made = Server(server)
-    made.put(NS)
-    return made
 
 
 @pytest.fixture

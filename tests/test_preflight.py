@@ -20,20 +20,12 @@ from harness.cluster.targets import parse
 from harness.config import Config
 from tests.conftest import Programs
 from tests.fake_kube import CONFIG, config_in
-from tests.fake_server import Server, shop_manifests
+from tests.fake_server import NS, Server, cluster, shop_manifests
 from tests.test_kube import FakeApi, hang, kubeconfig, server
 
-__all__ = ["server"]
+__all__ = ["cluster", "server"]
 
-NS = "/api/v1/namespaces/shop"
 OURS = dict([OWNED])
-
-
-@pytest.fixture
-def cluster(server: FakeApi) -> Server:
-    made = Server(server)
-    made.put(NS)
-    return made
 
 
 @pytest.fixture
