@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,8 @@ from harness.waiting import until
 ROOT = Path(__file__).resolve().parents[1]
 REGISTRY = "127.0.0.1:5000"
 NODE = "docker.io/kindest/node:v1.36.3"
+WITH_US = ("setpriv", "--pdeathsig", "TERM", "--")
+"""What is started so ends with this process, however that ends."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Network:
     def running(self, log: Path, *words: str | Path, env: dict[str, str] | None = None) -> Iterator[None]:
         """A daemon in there for the block."""
         with log.open("wb") as out:
-            daemon = subprocess.Popen(self.words(*words), stdout=out, stderr=out, env={**os.environ, **(env or {})})
+            daemon = subprocess.Popen(
+                [*WITH_US, *self.words(*words)], stdout=out, stderr=out, env={**os.environ, **(env or {})}
+            )
         try:
             yield
         finally:
@@ -58,7 +61,7 @@ def network() -> Iterator[Network]:
     """A network namespace for all of this folder's tests."""
     if os.geteuid() != 0:
         pytest.skip("needs root, for a network namespace")
-    holder = subprocess.Popen(["unshare", "--net", "sleep", "7200"])
+    holder = subprocess.Popen([*WITH_US, "unshare", "--net", "sleep", "7200"])
     network = Network(holder.pid)
     mine = Path("/proc/self/ns/net").readlink()
     until(lambda: Path(f"/proc/{holder.pid}/ns/net").readlink() != mine, "the network namespace", timeout=10)
@@ -127,8 +130,8 @@ def dockerd(network: Network, tmp_path: Path) -> Iterator[str]:
     program = shutil.which("dockerd")
     if program is None:
         pytest.skip("needs Debian's docker.io")
-    short = Path(f"/tmp/bg-docker-{os.getpid()}-{time.monotonic_ns() % 10_000}")  # a socket's path has 107 bytes
-    short.mkdir()
+    short = cache_root() / f"docker-{os.getpid()}"  # a socket's path has 107 bytes: no room for pytest's own folder
+    short.mkdir(parents=True)
     address = f"unix://{short / 'docker.sock'}"
     runtime = Path(__file__).with_name("oci_runtime.py")
     words: list[str | Path] = [program, "--host", address, "--data-root", tmp_path / "data"]
