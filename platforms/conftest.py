@@ -115,13 +115,15 @@ def registry(network: Network, source: images.Images, tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """A cache with the binaries that are there already, and no image: what would be the engine's is empty."""
+def cache(tmp_path: Path) -> Iterator[Path]:
+    """A cache with the binaries that are there already, and no image; its engine's images go at the end."""
     home = tmp_path / "cache" / "pytest-bluegreen"
     home.mkdir(parents=True)
     for shared in ("store", "locks", "go"):  # the lock too: never two measured windows on one machine
         (home / shared).symlink_to(cache_root() / shared)
-    return home.parent
+    yield home.parent
+    command = [sys.executable, "-m", "harness.cli", "clean", "--all"]  # unlinks what is shared
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "XDG_CACHE_HOME": str(home.parent)}, check=True, timeout=600)
 
 
 @pytest.fixture
