@@ -112,6 +112,7 @@ def scenario(
     promises = tuple(resolve(promise, app) for promise in marker.args)
     with Journal(folder) as journal:
         current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic())
+        current.static = not request.config.getoption("--bg-no-static")
         journal.event(
             "run.started",
             scenario=node_id,

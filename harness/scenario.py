@@ -45,6 +45,7 @@ class Scenario:
         run: where the record goes.
         started: monotonic seconds.
         at_end: called, last in first out, before the record is judged: observers stop, final facts are read.
+        static: a cutover may be refused for what the cluster's objects show.
 
     """
 
@@ -57,6 +58,7 @@ class Scenario:
     run: RunState
     started: float
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    static: bool = True
 
     failed: bool = False
 

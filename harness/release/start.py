@@ -49,6 +49,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         place.name,
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
+        static=scenario.static,
     )
     release.install(live, objects)
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.errors import (
-    ClusterError,
-    IllegalMove,
-    ReleaseError,
-    RolloutFailed,
-    SmokeFailed,
-    StillInUse,
-)
+from harness.errors import ClusterError, IllegalMove, ReleaseError, RolloutFailed, SmokeFailed, StillInUse
 from harness.release import bluegreen, manifests, rollout, smoke, usage
 from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
-from harness.release.flip import LEAD_SECONDS, check_lead, check_untouched, flip
+from harness.release.flip import LEAD_SECONDS, check_lead, check_objects, check_untouched, flip
 from harness.release.observer import Observer
 
 if TYPE_CHECKING:
@@ -40,6 +33,7 @@ class Release:
         smoke_image: the smoke runner's image.
         breached: asked by ``watch`` whether a limit is breached, unless told otherwise there.
         clock: to wait and stamp by.
+        static: a cutover is refused for faults that the cluster's objects show.
 
     """
 
@@ -54,8 +48,10 @@ class Release:
         smoke_image: str,
         breached: Ask | None = None,
         clock: Clock | None = None,
+        static: bool = False,
     ) -> None:
         self._kube = kube
+        self._static = static
         self._config = config
         self._switch = switch
         self._journal = journal
@@ -146,11 +142,13 @@ class Release:
         try:
             status = self._wait(target, version, "deploy")
         except RolloutFailed as error:
+            self.observer.describe()
             self._told(error, "deploy.refused", side=target, version=version)
             raise
         self._now = bluegreen.seen(self.state, target, status.ready, complete=True)
         color = self._switch.color(target)
         self._event("deploy.ready", side=target, version=version, color=color, ready=status.ready, wanted=status.wanted)
+        self.observer.describe()
 
     def smoke(self) -> None:
         """Check the idle side by its internal name, from inside the cluster, before users see it.
@@ -278,6 +276,8 @@ class Release:
         try:
             target = check(before)
             check_untouched(self._switch, move, before.active)
+            if move == "cutover":
+                check_objects(self.observer.check(before.active, target) if self._static else [])
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 AROUND_NS = 2_000_000_000
 _COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
-_QUIET = ("arrivals.kept", "promise.declared", "pods.entered", "pods.observed", "selector.observed")
+_QUIET = ("arrivals.kept", "promise.declared", "pods.entered", "pods.observed", "selector.observed", "pod.changed",
+          "side.described", "service.described", "ingress.described", "policy.described", "budget.described",
+          "static.checked", "cluster.warned")  # fmt: skip
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:
