@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.mutants import score
 from harness.report import junit
 from harness.report.artifacts import Run, verdict_document
 
@@ -129,6 +130,8 @@ class RunState:
         """Write verdict.json; ``latest`` also moves artifacts/latest/ to it and to junit.xml."""
         document = self.document()
         self.run.write_verdict(document, latest=latest)
+        if mutants := score.document(document["scenarios"]):
+            self.run.write_other("mutants.json", mutants, latest=latest)
         if latest and self._junit is not None and self._junit.exists():
             self.run.link_latest(self._junit)
         return document

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.checks.caught import explained
 from harness.checks.finding import Finding
 from harness.checks.promise import Promise
 from harness.checks.registry import judge
@@ -22,6 +23,7 @@ from harness.evidence.losses import all_judged
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
+from harness.mutants import score
 from harness.report.terminal import failure_text
 from harness.run import Inconclusive, RunState
 
@@ -142,7 +144,13 @@ class Scenario:
         verdict = overall(findings)
         self.failed = verdict != "pass"
         record = {
-            **scenario_record(timeline, findings, scenario_id=self.node_id),
+            **scenario_record(
+                timeline,
+                findings,
+                scenario_id=self.node_id,
+                diagnosis=explained(timeline, self.promises, findings),
+            ),
+            **score.entry(timeline, verdict, time.monotonic() - self.started),
             "verdict": verdict,
             "seconds": round(time.monotonic() - self.started, 1),
             "evidence": str(self.folder),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from harness.checks.promises import (
     CUTOVER,
+    GATE,
     ROLLBACK,
     answered_within,
     arrives_once,
+    caught,
     cutover_happened,
     enough,
     idle_side_warm,
@@ -35,6 +37,7 @@ def nobody() -> None:
 __all__ = [
     "BREAKS_AFTER_CUTOVER",
     "CUTOVER",
+    "GATE",
     "NEW",
     "OLD",
     "REFUSED_BY_SMOKE",
@@ -45,6 +48,7 @@ __all__ = [
     "Release",
     "answered_within",
     "arrives_once",
+    "caught",
     "cutover_happened",
     "enough",
     "idle_side_warm",

@@ -85,9 +85,7 @@ def deployment(item: Json, container: str, key: bytes) -> dict[str, Any]:
         "replicas": int(spec.get("replicas", 1)),
         "image": str(main.get("image", "")),
         "ports": ports,
-        "probes": {
-            name: probe(main.get(f"{name}Probe"), ports) for name in ("readiness", "liveness", "startup")
-        },
+        "probes": {name: probe(main.get(f"{name}Probe"), ports) for name in ("readiness", "liveness", "startup")},
         "pre_stop": hook((main.get("lifecycle") or {}).get("preStop")),
         "grace": int(pod.get("terminationGracePeriodSeconds", 30)),
         "shell": bool(re.search(r"(^|/)(ba|da)?sh$", str((main.get("command") or [""])[0]))),
@@ -112,7 +110,7 @@ def probe(item: Json | None, ports: Mapping[str, int]) -> dict[str, Any] | None:
     kind = next((name for name in ("httpGet", "tcpSocket", "grpc", "exec") if name in item), "")
     how = item.get(kind) or {}
     told = how.get("port")
-    port = ports.get(str(told)) if isinstance(told, str) and not told.isdigit() else told and int(told)
+    port: int | None = ports.get(str(told)) if isinstance(told, str) and not told.isdigit() else int(told or 0) or None
     return {
         "kind": kind,
         "path": str(how.get("path", "")),
@@ -152,7 +150,7 @@ def service(item: Json, names: Names, deployments: Sequence[Json]) -> dict[str, 
         if role == "users"
         else {role: selector}
     )
-    port = next((one for one in spec.get("ports") or [] if one.get("port") == names.port), {})
+    port: Json = next((one for one in spec.get("ports") or [] if one.get("port") == names.port), {})
     return {
         "service": _name(item),
         "role": role,
@@ -195,8 +193,8 @@ def budget(item: Json, names: Names, deployments: Sequence[Json]) -> dict[str, A
 def pod(item: Json) -> dict[str, Any]:
     """One pod as it is now: where, ready, restarts, why a container waits, how it ended the last time."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    own = [one for one in status.get("containerStatuses") or []]
-    init = [one for one in status.get("initContainerStatuses") or []]
+    own = list(status.get("containerStatuses") or [])
+    init = list(status.get("initContainerStatuses") or [])
     ended = [end for one in (*init, *own) for end in (_terminated(one),) if end]
     waiting = [str(why.get("reason", "")) for one in (*init, *own) if (why := (one.get("state") or {}).get("waiting"))]
     return {
@@ -212,6 +210,7 @@ def pod(item: Json) -> dict[str, Any]:
         "last_reason": str(ended[-1].get("reason", "")) if ended else "",
         "image_id": str(own[0].get("imageID", "")).rsplit("@", 1)[-1] if own else "",
         "stopping": "deletionTimestamp" in item["metadata"],
+        "evicted": any(c.get("type") == "DisruptionTarget" for c in status.get("conditions") or []),
     }
 
 

@@ -136,12 +136,15 @@ def _switch(facts: Facts, after: Fields, side: str) -> Iterator[Fault]:
     for one in facts.services.values():
         if one["role"] in ("users", side) and not target_known(one, after):
             yield Fault(
-                "wrong-target-port", f"Service {one['service']} leads to port {one['target']}, which {side} doesn't have"
+                "wrong-target-port",
+                f"Service {one['service']} leads to port {one['target']}, which {side} doesn't have",
             )
     if users["affinity"] != "None":
         yield Fault("session-affinity", f"Service {users['service']} has sessionAffinity {users['affinity']}")
     if users["traffic_policy"] == "Local":
-        text = f"Service {users['service']} has externalTrafficPolicy Local: nodes without a pod of {side}'s lead nowhere"
+        text = (
+            f"Service {users['service']} has externalTrafficPolicy Local: nodes without a pod of {side}'s lead nowhere"
+        )
         yield Fault("local-traffic-policy", text, False)
 
 
@@ -195,7 +198,9 @@ def _surroundings(facts: Facts, before: Fields, after: Fields, old: str, new: st
     internal = {one["service"] for one in facts.services.values() if one["role"] == new}
     for one in facts.services.values():
         if one["service"] in internal and one["published"]:
-            yield Fault("preview-public", f"Service {one['service']} is a {one['type']}: {new} is reachable from outside")
+            yield Fault(
+                "preview-public", f"Service {one['service']} is a {one['type']}: {new} is reachable from outside"
+            )
     for one in facts.ingresses:
         if internal & set(one["services"]):
             yield Fault("preview-public", f"Ingress {one['ingress']} leads to {new} before the cutover")
@@ -204,7 +209,9 @@ def _surroundings(facts: Facts, before: Fields, after: Fields, old: str, new: st
         yield Fault("pdb-missing", f"no PodDisruptionBudget is about {new}", False)
     for one in budgets:
         if blocks(one, after["replicas"]):
-            yield Fault("pdb-blocks", f"PodDisruptionBudget {one['budget']} lets no pod of {new} go: no node can be drained")
+            yield Fault(
+                "pdb-blocks", f"PodDisruptionBudget {one['budget']} lets no pod of {new} go: no node can be drained"
+            )
     if moving(after["image"]):
         yield Fault("moving-tag", f"{new}'s image {after['image']} has a tag that moves")
     if before and (names := drifted(before, after)):

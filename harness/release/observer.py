@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from harness.cluster.answers import Endpoint, Refused, deployment_of
 from harness.diagnosis import facts
-from harness.errors import ClusterError, HarnessError
 from harness.diagnosis.lint import Fault
+from harness.errors import ClusterError, HarnessError
 from harness.release.clock import Clock
 from harness.release.describer import Describer
 
@@ -29,7 +29,8 @@ STOP_SECONDS = 15.0
 class Observer:
     """Journals what the Service, its slices and the sides' pods become, until it is stopped.
 
-    That is ``slice.changed``, ``selector.observed``, ``pods.observed``, ``pods.entered``, ``pod.changed``, ``pod.gone``.
+    That is ``slice.changed``, ``selector.observed``, ``pods.observed``, ``pods.entered``, ``pod.changed``,
+    ``pod.gone``.
 
     A call that the API server doesn't answer is journaled as ``observer.error`` and the watch begins anew: a gap in
     what was seen is visible in the record.

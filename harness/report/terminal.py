@@ -34,8 +34,25 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
     around = events_around_first_loss(timeline)
     if around:
         lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
+    lines += diagnosis_lines(record.get("diagnosis") or [])
     lines.append(f"  evidence: {record['evidence']}")
     return "\n".join(lines)
+
+
+def diagnosis_lines(diagnosis: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The likeliest cause with what speaks for it, and the next best with what speaks against them."""
+    if not diagnosis:
+        return []
+    first, *others = diagnosis
+    source = f" ({first['source']})" if first["source"] else ""
+    lines = [f"  likely cause: {first['id']}{source}: {first['cause']}", f"    symptom: {first['symptom']}"]
+    lines += [f"    seen: {text}" for text in first["for"]]
+    lines += [f"    but: {text}" for text in first["against"]]
+    lines.append(f"    mend: {first['mend']}")
+    for other in others:
+        against = "; ".join(other["against"]) or "less speaks for it"
+        lines.append(f"  less likely: {other['id']}: {against}")
+    return lines
 
 
 def events_around_first_loss(timeline: Timeline) -> list[str]:
