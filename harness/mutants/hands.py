@@ -27,7 +27,8 @@ class Hands:
     """
 
     def __init__(self, cluster: Cluster, place: Place, config: Config, folder: Path) -> None:
-        self._kubectl: list[str | Path] = [cluster.kubectl, "--kubeconfig", place.kube.kubeconfig, "--namespace", place.name]
+        self._kubectl: list[str | Path] = [cluster.kubectl, "--kubeconfig", place.kube.kubeconfig]
+        self._kubectl += ["--namespace", place.name]
         self._place = place
         self._config = config
         self._folder = folder
