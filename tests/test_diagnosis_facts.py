@@ -255,9 +255,11 @@ def test_the_life_of_a_pod() -> None:
         event(2, "pod.changed", **{**told, "running": True, "ready": True}),
         event(2.5, "pods.entered", pods=["p", "stranger"]),
         event(3, "pod.changed", **{**told, "restarts": 2, "last_exit": 1, "waiting": "CrashLoopBackOff"}),
-        event(5, "pod.changed", **{**told, "restarts": 2, "last_exit": 1, "stopping": True}),
+        event(5, "pod.changed", **{**told, "running": True, "restarts": 2, "last_exit": 1, "stopping": True}),
+        event(7, "pod.changed", **{**told, "restarts": 2, "last_exit": 1, "stopping": True}),
         event(7.5, "pod.gone", pod="p", side="green"),
     )
     (life,) = lives(Timeline(events))
     assert (life.born_ns, life.running_ns, life.ready_ns, life.entered_ns) == (at(0), at(1), at(2), at(2.5))
-    assert (life.restarts, life.exits, life.waited, life.took_s) == ((at(3), at(3)), (1,), "CrashLoopBackOff", 2.5)
+    assert (life.restarts, life.exits, life.waited, life.took_s) == ((at(3), at(3)), (1,), "CrashLoopBackOff", 2.0)
+    assert life.gone_ns == at(7.5)

@@ -47,9 +47,9 @@ def write() -> None:
         ("causes", causes()),
         ("steps", steps()),
     ):
-        begin, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        head, _, rest = text.partition(begin)
-        text = head + begin + body + end + rest.partition(end)[2]
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        head, rest = text.split(begin)
+        text = f"{head}{begin}{body}\n{end}{rest.split(end)[1]}"
     DOCS.write_text(text)
 
 

@@ -22,6 +22,7 @@ class Life:
         ready_ns: first seen ready.
         running_ns: first seen with a container running.
         stopping_ns: told to stop.
+        ended_ns: told to stop, and first seen without a running container.
         gone_ns: no longer there.
         restarts: of its containers, with the time of each.
         entered_ns: the Service led users to it.
@@ -39,6 +40,7 @@ class Life:
     ready_ns: int | None = None
     running_ns: int | None = None
     stopping_ns: int | None = None
+    ended_ns: int | None = None
     gone_ns: int | None = None
     restarts: tuple[int, ...] = ()
     entered_ns: int | None = None
@@ -50,10 +52,11 @@ class Life:
 
     @property
     def took_s(self) -> float | None:
-        """Seconds from the order to stop until it was gone; None where one of both wasn't seen."""
-        if self.stopping_ns is None or self.gone_ns is None:
+        """Seconds from the order to stop until its containers had ended; None where one of both wasn't seen."""
+        end = self.ended_ns if self.ended_ns is not None else self.gone_ns
+        if self.stopping_ns is None or end is None:
             return None
-        return (self.gone_ns - self.stopping_ns) / SECOND
+        return (end - self.stopping_ns) / SECOND
 
     @property
     def node(self) -> str:
@@ -81,12 +84,14 @@ def lives(timeline: Timeline) -> tuple[Life, ...]:
 
 def _changed(life: Life, t: int, fields: Mapping[str, Any]) -> Life:
     restarts = int(fields.get("restarts") or 0) - len(life.restarts)
+    ended = life.ended_ns is None and fields.get("stopping") and not fields.get("running")
     code = fields.get("last_exit")
     return replace(
         life,
         ready_ns=t if life.ready_ns is None and fields.get("ready") else life.ready_ns,
         running_ns=t if life.running_ns is None and fields.get("running") else life.running_ns,
         stopping_ns=t if life.stopping_ns is None and fields.get("stopping") else life.stopping_ns,
+        ended_ns=t if ended and life.running_ns is not None else life.ended_ns,
         restarts=(*life.restarts, *([t] * max(0, restarts))),
         waited=life.waited or str(fields.get("waiting") or "").replace("ContainerCreating", ""),
         oom=life.oom or fields.get("last_reason") == "OOMKilled",

@@ -209,6 +209,16 @@ class Scene:
         return Counter(ERRORS[code] if code < len(ERRORS) else "?" for code in samples["error"].tolist())
 
     @cached_property
+    def wrong(self) -> Samples:
+        """Lost requests that the application answered with an error; not what pods say while they end."""
+        kept = self.lost[np.isin(self.lost["error"], [ERRORS.index("app_5xx"), ERRORS.index("unexpected_status")])]
+        ending = np.zeros(len(kept), bool)
+        for life in self.lives:
+            if life.stopping_ns is not None:
+                ending |= (kept["pod"] == self.timeline.id_of(life.pod)) & (kept["end"] >= life.stopping_ns)
+        return kept[~ending]
+
+    @cached_property
     def no_answer(self) -> int:
         """Lost requests whose connection nobody took."""
         return sum(self.errors[name] for name in NO_ANSWER)

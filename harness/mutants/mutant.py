@@ -15,7 +15,7 @@ from harness.mutants.procedure import RELEASE, parse
 FILE = "mutant.toml"
 GATES = ("static", "refusal", "smoke", "traffic")
 _TEXTS = ("source", "breaks", "expected", "gate")
-_ALL = (*_TEXTS, "procedure", "ready_seconds", "version", "static", "canary")
+_ALL = (*_TEXTS, "procedure", "ready_seconds", "version", "static", "canary", "slow_path")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Mutant:
         version: the version that is released instead of the configuration's; "" leaves it.
         static: the static checks find it too, with the same id.
         canary: runs in the fast tier.
+        slow_path: the slow class' target instead of the configuration's; "" leaves it.
 
     """
 
@@ -48,12 +49,16 @@ class Mutant:
     version: str = ""
     static: bool = False
     canary: bool = False
+    slow_path: str = ""
 
     def applied_to(self, config: Config) -> Config:
         """The configuration with this mutant's manifests and limits."""
         app = replace(config.app, manifests=self.folder, new=self.version or config.app.new)
         limits = replace(config.limits, ready_seconds=self.ready_seconds or config.limits.ready_seconds)
-        return replace(config, app=app, limits=limits)
+        request = config.request
+        if self.slow_path and request.slow is not None:
+            request = replace(request, slow=replace(request.slow, path=self.slow_path))
+        return replace(config, app=app, limits=limits, request=request)
 
 
 def mutants(folder: Path) -> list[Mutant]:
@@ -93,6 +98,7 @@ def read(folder: Path) -> Mutant:
         raise ConfigurationError(f"{file}: gate can't be {data['gate']!r}", f"one of {', '.join(GATES)}")
     _require(file, data, "procedure", str)
     _require(file, data, "version", str)
+    _require(file, data, "slow_path", str)
     _require(file, data, "static", bool)
     _require(file, data, "canary", bool)
     seconds = data.get("ready_seconds", 0)
@@ -108,6 +114,7 @@ def read(folder: Path) -> Mutant:
         version=data.get("version", ""),
         static=data.get("static", False),
         canary=data.get("canary", False),
+        slow_path=data.get("slow_path", ""),
     )
 
 

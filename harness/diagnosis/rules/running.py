@@ -79,10 +79,6 @@ def liveness_kills_pods(scene: Scene, case: Case) -> None:
     case.needs(killed, f"{len(killed)} pods of the new side began anew", "no pod of the new side began anew", 2)
 
 
-def _wrong(scene: Scene) -> int:
-    return scene.errors["app_5xx"] + scene.errors["unexpected_status"]
-
-
 @rule(
     "version-breaks-under-traffic", "P2", symptom="the new version passes smoke and fails its users",
     cause="a fault of the version that smoke's few requests don't reach",
@@ -91,10 +87,10 @@ def _wrong(scene: Scene) -> int:
 def version_breaks(scene: Scene, case: Case) -> None:
     _served(scene, case)
     case.needs(scene.timeline.first("smoke.passed"), "smoke had passed", "smoke had not passed")
-    wrong = _wrong(scene)
+    wrong = len(scene.wrong)
     case.needs(wrong, f"{wrong} answers were errors of the application's", "the application answered without errors", 2)
     ids = scene.timeline.id_of(scene.revisions[1])
-    mine = int(np.count_nonzero(scene.lost["revision"] == ids))
+    mine = int(np.count_nonzero(scene.wrong["revision"] == ids))
     case.speaks(mine == wrong, "all of them are the new version's", "the old version gave some of them")
     case.contradicts(bool(scene.there and scene.here) and drifted(scene.there, scene.here),
                      "the sides' environments differ", 3)  # fmt: skip
@@ -110,7 +106,7 @@ def config_drift(scene: Scene, case: Case) -> None:
     case.needs(smoke or scene.moved_ns is not None, "the new side was asked", "the new side was never asked")
     names = drifted(scene.there, scene.here) if scene.there and scene.here else []
     case.needs(names, f"the sides differ in {', '.join(names)}", "the sides' environments are equal", 2)
-    wrong = _wrong(scene)
+    wrong = len(scene.wrong)
     case.speaks(
         wrong, f"{wrong} answers were errors of the application's", "the application answered without errors", 2
     )

@@ -40,7 +40,7 @@ def promoted_before_smoke(scene: Scene, case: Case) -> None:
     case.needs(not passed, "users were moved and smoke had not passed", "smoke had passed before", 2)
     failed = [one for one in scene.timeline.named("smoke.failed") if one.t <= moved]
     case.speaks(failed, "smoke had refused the version", "", 2)
-    wrong = scene.errors["app_5xx"] + scene.errors["unexpected_status"]
+    wrong = len(scene.wrong)
     case.speaks(wrong, f"{wrong} answers were errors of the application's", "the application answered without errors")
 
 
