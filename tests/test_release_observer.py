@@ -156,7 +156,7 @@ def test_a_side_that_somebody_deleted_is_seen_as_having_no_pod(tmp_path: Path) -
 
 def test_objects_and_warnings_are_written_down_once_until_they_change(tmp_path: Path) -> None:
     fake = FakeKube()
-    service = {
+    service: dict[str, Any] = {
         "metadata": {"name": "shop"},
         "spec": {"selector": {"app": "shop", "color": "blue"}, "ports": [{"port": 80, "targetPort": "http"}]},
     }
