@@ -145,6 +145,12 @@ def stray() -> Record:
     return record.slice(FLIP_S + 0.1, 6, green=4, other=2)
 
 
+def stray_in_smoke() -> Record:
+    trial = deployment("green", "shop:v1", 2, "shop-trial")
+    record = Record([*mutated(), trial], flipped=False)
+    return record.refused("smoke", "smoke: 14 of 20; request 2: revision v1, expected v2")
+
+
 def wrong_target_port() -> Record:
     def rename(item: dict[str, Any]) -> None:
         container(item)["ports"][0]["name"] = "web"
@@ -250,7 +256,7 @@ def old_side_scaled_down() -> Record:
 
 
 def version_fails_smoke() -> Record:
-    return Record(flipped=False).refused("smoke", "smoke: 0 of 20; request 1: status 500, expected 200, server 'x'")
+    return Record(flipped=False).refused("smoke", "smoke: 0 of 20; request 1: status 500, expected 200, revision='v2'")
 
 
 # -- the end of pods ------------------------------------------------------------------------------------------------
@@ -378,7 +384,7 @@ CASES: dict[str, list[Callable[[], Record]]] = {
     "crashes-at-start": [crashes_at_start],
     "selector-misspelt": [selector_misspelt, misspelt_later],
     "selector-empty": [selector_empty],
-    "selector-too-wide": [selector_too_wide, stray],
+    "selector-too-wide": [selector_too_wide, stray, stray_in_smoke],
     "wrong-target-port": [wrong_target_port, wrong_target_port_in_smoke],
     "second-writer": [second_writer],
     "endpoints-not-updated": [endpoints_not_updated],

@@ -132,7 +132,7 @@ def _twin(name: str, promise: Promise) -> Promise:
 
 GATE: Final = (
     nothing_lost(),
-    answered_within(),
+    answered_within(after=None),
     only(None, after=CUTOVER, within=2.0),
     no_flip_back(),
     idle_side_warm(),

@@ -116,6 +116,16 @@ class Scene:
         """The pods of one side."""
         return tuple(life for life in self.lives if life.side == side)
 
+    def size(self, side: str) -> int | None:
+        """How many pods a side was last seen to want when users were moved, or at the end where they never were."""
+        until = self.moved_ns + SECOND if self.moved_ns is not None else self.timeline.end_ns
+        seen = [
+            one.fields["replicas"]
+            for one in self.timeline.named("pods.observed")
+            if one.fields.get("side") == side and "replicas" in one.fields and one.t <= until
+        ]
+        return int(seen[-1]) if seen else self.facts.side(side).get("replicas")
+
     # -- the switch ---------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -62,6 +62,10 @@ class Hands:
         """Take the Service's whole selector away."""
         self._patch({"spec": {"selector": None}})
 
+    def lead_locally(self) -> None:
+        """Have each node lead users to its own pods only."""
+        self._patch({"spec": {"externalTrafficPolicy": "Local"}})
+
     def delete_pod(self, side: str) -> str:
         """Delete one ready pod of a side, with its grace; nothing is waited for. Returns its name."""
         name = self.ready(side)[0]

@@ -30,6 +30,7 @@ STEPS: Final = {
     "restart": "by hand: roll the side that users are on out anew",
     "evict": "evict every pod of the side that users are on, as drains of all nodes would",
     "drain-pod": "drain a pod of the side that users are on where it is, for so many seconds",
+    "local-traffic": "by hand: set externalTrafficPolicy Local",
     "stall-controller": "stop the controller manager until the end",
 }
 """What each step does."""

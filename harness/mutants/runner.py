@@ -87,6 +87,7 @@ class Runner:
             "restart": lambda _: hands.restart(live()),
             "evict": lambda _: hands.evict(live()),
             "drain-pod": lambda n: hands.drain_pod(live(), n),
+            "local-traffic": lambda _: hands.lead_locally(),
             "stall-controller": lambda _: stack.enter_context(self._meddler.stalled_controller_manager()),
         }
 

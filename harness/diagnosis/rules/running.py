@@ -76,7 +76,7 @@ def liveness_kills_pods(scene: Scene, case: Case) -> None:
     told = next((one for one in scene.warnings if "Liveness probe failed" in one), "")
     case.needs(told, f"the cluster warns: {told[:120]}", "no liveness probe is known to have failed", 2)
     killed = [pod for pod in scene.pods(scene.new) if pod.restarts]
-    case.needs(killed, f"{len(killed)} pods of the new side began anew", "no pod of the new side began anew", 2)
+    case.speaks(killed, f"{len(killed)} pods of the new side began anew", "", 2)
 
 
 @rule(
@@ -113,17 +113,6 @@ def config_drift(scene: Scene, case: Case) -> None:
     case.contradicts("revision" in smoke, "smoke met another version")
 
 
-def _size(scene: Scene, side: str) -> int | None:
-    """How many pods a side was last seen to want when users were moved."""
-    moved = scene.moved_ns if scene.moved_ns is not None else 0
-    seen = [
-        one.fields["replicas"]
-        for one in scene.timeline.named("pods.observed")
-        if one.fields.get("side") == side and "replicas" in one.fields and one.t <= moved + SECOND
-    ]
-    return int(seen[-1]) if seen else scene.facts.side(side).get("replicas")
-
-
 def _slow(scene: Scene) -> int:
     return len(scene.late) + scene.errors["read_timeout"] + scene.errors["connect_timeout"]
 
@@ -137,7 +126,7 @@ def fewer_replicas(scene: Scene, case: Case) -> None:
     if known_lint(scene, case, "fewer-replicas"):
         return
     refused = scene.refused("cutover")
-    here, there = _size(scene, scene.new), _size(scene, scene.old)
+    here, there = scene.size(scene.new), scene.size(scene.old)
     case.needs(
         here is not None and there is not None and here < there, f"{here} pods took over from {there}",
         f"{here} pods took over from {there}", 2,
@@ -179,7 +168,7 @@ def cold_start(scene: Scene, case: Case) -> None:
     case.speaks(over and int(went_on) > int(late["end"].max()) + SECOND, "later ones came in time", "", 1)
     broken = sum(scene.errors[name] for name in (*NO_ANSWER, *CUT))
     case.contradicts(broken, f"{broken} connections were refused or cut", 1.5)
-    here, there = _size(scene, scene.new), _size(scene, scene.old)
+    here, there = scene.size(scene.new), scene.size(scene.old)
     case.contradicts(here is not None and there is not None and here < there, "the new side is smaller", 2)
     case.contradicts(smaller(scene.here, scene.there), "the new side's pods may use less of the processor", 2)
     unready = [one for one in scene.slices if not one.fields.get("ready")]

@@ -58,6 +58,8 @@ def promoted_before_ready(scene: Scene, case: Case) -> None:
             "users were never moved", 3,
         )  # fmt: skip
         case.contradicts(scene.refused("deploy"), "the rollout itself was refused", 4)
+        here, there = scene.size(scene.new), scene.size(scene.old)
+        case.contradicts(here and there and here < there, f"{here} pods were all that the side should have", 2)
         return
     pods = scene.pods(scene.new)
     ready = [pod for pod in pods if pod.ready_ns is not None and pod.ready_ns <= moved]

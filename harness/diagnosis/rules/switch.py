@@ -67,6 +67,12 @@ def selector_empty(scene: Scene, case: Case) -> None:
 def selector_too_wide(scene: Scene, case: Case) -> None:
     if known_lint(scene, case, "selector-too-wide"):
         return
+    smoke = scene.refused("smoke")
+    if smoke:
+        internal = next((one for one in scene.facts.services.values() if one["role"] == scene.new), {})
+        found = (internal.get("matches") or {}).get(scene.new) or []
+        case.needs(len(found) > 1, f"the side's own Service selects {', '.join(found)}", "it selects one Deployment", 4)
+        return
     _moved(scene, case)
     wide = [one for one in scene.selections if one.fields.get("value") is None and one.fields.get("selector") != {}]
     matched = (scene.facts.users.get("matches") or {}).get(scene.new) or []
@@ -148,9 +154,8 @@ def endpoints_not_updated(scene: Scene, case: Case) -> None:
 def revision_header_wrong(scene: Scene, case: Case) -> None:
     smoke = scene.refused("smoke")
     if smoke:
-        case.needs(
-            "revision" in smoke and "expected" in smoke, f"smoke said: {smoke[:150]}", "smoke saw the version", 3
-        )
+        other = re.search(r"revision \S+, expected", smoke)
+        case.needs(other, f"smoke said: {smoke[:150]}", "smoke saw the version", 3)
         return
     _moved(scene, case)
     mine = {pod.pod for pod in scene.pods(scene.new)}
@@ -192,7 +197,7 @@ def networkpolicy_one_side(scene: Scene, case: Case) -> None:
     mend="set it to Cluster, or spread both sides over the same nodes",
 )  # fmt: skip
 def local_traffic_policy(scene: Scene, case: Case) -> None:
-    users = scene.facts.users
+    users = scene.all_facts.users
     case.needs(users.get("traffic_policy") == "Local", "externalTrafficPolicy is Local", "it is Cluster", 2)
     _moved(scene, case)
     after = scene.fresh_after
