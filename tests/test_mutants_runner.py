@@ -119,6 +119,7 @@ def test_hands_speak_kubectl(tmp_path: Path) -> None:
         "scale deployment/shop-green --replicas=4",
         "delete deployment/shop-blue --wait=false",
         "rollout restart deployment/shop-green",
+        "rollout status deployment/shop-green --timeout=60s",
         'patch service/shop --type=merge --patch {"spec": {"selector": {"color": null}}}',
         'patch service/shop --type=merge --patch {"spec": {"selector": null}}',
         "delete pod/shop-green-0 --wait=false",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.config import Config
 
 SECONDS = 30.0
+ROLLOUT_SECONDS = 60.0
 
 
 class Hands:
@@ -51,8 +52,10 @@ class Hands:
         self._do("delete", f"deployment/{self._config.sides.deployments[side]}", "--wait=false")
 
     def restart(self, side: str) -> None:
-        """Roll a side out anew; nothing is waited for."""
-        self._do("rollout", "restart", f"deployment/{self._config.sides.deployments[side]}")
+        """Roll a side out anew, and wait until the new pods are ready; the old ones may still be ending."""
+        name = f"deployment/{self._config.sides.deployments[side]}"
+        self._do("rollout", "restart", name)
+        self._do("rollout", "status", name, f"--timeout={ROLLOUT_SECONDS:g}s", seconds=2 * ROLLOUT_SECONDS)
 
     def select(self, value: str | None) -> None:
         """Change the switch's value in the Service's selector; None takes the key away."""
@@ -106,5 +109,5 @@ class Hands:
         )
         return done.returncode == 0
 
-    def _do(self, *words: str) -> None:
-        run([*self._kubectl, *words], " ".join(words[:2]), timeout=SECONDS)
+    def _do(self, *words: str, seconds: float = SECONDS) -> None:
+        run([*self._kubectl, *words], " ".join(words[:2]), timeout=seconds)

@@ -27,7 +27,7 @@ STEPS: Final = {
     "scale-idle": "by hand: give the side that users aren't on so many pods",
     "delete-idle": "by hand: delete the Deployment of the side that users aren't on",
     "delete-pod": "by hand: delete a pod of the side that users are on",
-    "restart": "by hand: roll the side that users are on out anew",
+    "restart": "by hand: roll the side that users are on out anew, until the new pods are ready",
     "evict": "evict every pod of the side that users are on, as drains of all nodes would",
     "drain-pod": "drain a pod of the side that users are on where it is, for so many seconds",
     "local-traffic": "by hand: set externalTrafficPolicy Local",
