@@ -33,6 +33,7 @@ class Case:
             self.score += weight
         else:
             self.con.append(otherwise)
+            self.score -= weight
             self.ruled_out = True
         return bool(holds)
 
