@@ -9,11 +9,12 @@ import numpy as np
 from harness.diagnosis.lint import short_grace
 from harness.diagnosis.lives import Life
 from harness.diagnosis.rule import Case, known_lint, rule
-from harness.diagnosis.scene import Scene
+from harness.diagnosis.scene import CUT, Scene
+from harness.evidence.samples import ERRORS
 from harness.evidence.timeline import SECOND
 
-AT_ONCE_S = 2.0
-"""A pod that is gone this soon after its order to stop has waited for nobody."""
+AT_ONCE_S = 4.0
+"""A pod that has ended so soon after its order to stop has waited for nobody; that is seen about a second late."""
 AFTER_NS = 3 * SECOND
 TOGETHER_NS = 2 * SECOND
 
@@ -93,7 +94,17 @@ def exits_at_once(scene: Scene, case: Case) -> None:
         f"{_text(took) or 'not seen to end'}",
         2,
     )
+    short = _cut_short(scene, pods)
+    case.needs(short, f"{short} requests were cut, not refused", "no request was cut: none was in flight there")
     case.contradicts(short_grace(side), "their grace period is short")
+
+
+def _cut_short(scene: Scene, pods: Sequence[Life]) -> int:
+    """Lost requests that had been taken: their connections ended under them, or an ending pod gave them up."""
+    codes = [ERRORS.index(name) for name in CUT]
+    ids = [scene.timeline.id_of(pod.pod) for pod in pods]
+    given_up = (scene.lost["error"] == ERRORS.index("app_5xx")) & np.isin(scene.lost["pod"], ids)
+    return int(np.count_nonzero(np.isin(scene.lost["error"], codes) | given_up))
 
 
 @rule(
