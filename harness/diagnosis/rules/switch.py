@@ -139,9 +139,12 @@ def second_writer(scene: Scene, case: Case) -> None:
 )  # fmt: skip
 def endpoints_not_updated(scene: Scene, case: Case) -> None:
     _moved(scene, case)
-    here = [one for one in scene.slices if one.fields["sides"].get(scene.new)]
-    case.needs(not here, "no endpoint of the new side was ever in the Service", "endpoints of the new side came in", 2)
-    case.contradicts(scene.slices and not here, "endpoints changed, though not to the new side's")
+    stopped = scene.timeline.first("load.stopped")
+    end = stopped.t if stopped else scene.timeline.end_ns
+    met = [one for one in scene.slices if one.t <= end]  # what came later no user was there to see
+    here = [one for one in met if one.fields["sides"].get(scene.new)]
+    case.needs(not here, "users saw no endpoint of the new side in the Service", "endpoints of the new side came in", 2)
+    case.contradicts(met and not here, "endpoints changed, though not to the new side's")
     case.needs(not scene.new_answers, "the new version never answered", "the new version answered")
     old = scene.answers_of(scene.fresh_after)[scene.revisions[0]]
     case.speaks(old, f"the old version answered {old} times after it", "the old version didn't go on answering", 2)
