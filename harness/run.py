@@ -126,11 +126,14 @@ class RunState:
         )
 
     def write(self, *, latest: bool) -> dict[str, Any]:
-        """Write verdict.json; ``latest`` also moves artifacts/latest/ to it and to junit.xml."""
+        """Write verdict.json and report.html; ``latest`` also moves artifacts/latest/ to them and to junit.xml."""
         document = self.document()
         self.run.write_verdict(document, latest=latest)
         if latest and self._junit is not None and self._junit.exists():
             self.run.link_latest(self._junit)
+        from harness.report.files import write_report  # here: a pytest run without scenarios has no use for it
+
+        write_report(self.run.folder, document, latest=latest)
         return document
 
     def interrupted(self) -> None:

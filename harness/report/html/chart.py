@@ -104,8 +104,8 @@ def _whole(one: Scene, flips: Sequence[Move], ident: str, least: int) -> _Chart:
             "button",
             f"±1 s of {name}",
             type="button",
-            data_from=f"{window.at((move.sent_ns or 0)) - 1000:.1f}",
-            data_to=f"{window.at((move.sent_ns or 0)) + 1000:.1f}",
+            data_from=f"{window.at(move.sent_ns or 0) - 1000:.1f}",
+            data_to=f"{window.at(move.sent_ns or 0) + 1000:.1f}",
         )
         for name, move in zooms[:8]
     ]
@@ -187,9 +187,8 @@ def description(one: Scene, window: Window, found: Sequence[marks.Mark]) -> str:
         high = "unbounded" if outage.high_ns is None else f"{numbers.ms(outage.high_ns / 1e6)} ms"
         kind = "Answers stalled" if outage.stall else "Outage"
         low = numbers.ms(outage.low_ns / 1e6)
-        said.append(
-            f"{kind} of {outage.cls} at {numbers.offset(window.at(outage.start_ns))}: at least {low} ms, at most {high}."
-        )
+        begun = numbers.offset(window.at(outage.start_ns))
+        said.append(f"{kind} of {outage.cls} at {begun}: at least {low} ms, at most {high}.")
     return " ".join(said)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -71,16 +71,35 @@ def guides(plot: Plot, marks: Sequence[Mark], top: float) -> None:
 
 
 def outages(plot: Plot, found: Sequence[Outage], top: float) -> None:
-    """Both bounds of each outage behind the lanes: light for "at most", darker for "at least"."""
-    window = plot.window
-    for outage in found:
-        look = "stall" if outage.stall else "outage"
-        start = window.at(outage.start_ns)
-        low = start + outage.low_ns / 1e6
-        if outage.high_ns is not None and outage.since_ns is not None:
-            since = window.at(outage.since_ns)
-            plot.rect(since, since + outage.high_ns / 1e6, top, plot.top - top, f"{look} high", behind=True)
-        plot.rect(start, low, top, plot.top - top, f"{look} low", behind=True)
+    """Both bounds of each outage behind the lanes: light for "at most", darker for "at least".
+
+    Classes overlap: whatever one of them proves to be out is dark; what is light are the bounds of the class that knows
+    best. The table of outages has each class's own.
+    """
+    window, tall = plot.window, plot.top - top
+    for stall, look in ((True, "stall"), (False, "outage")):
+        own = [outage for outage in found if outage.stall is stall]
+        dark = [(window.at(one.start_ns), window.at(one.start_ns) + one.low_ns / 1e6) for one in own]
+        light: list[tuple[float, float]] = []
+        bounded = [(one.high_ns, one.since_ns, one) for one in own if one.high_ns is not None]
+        for high, since, one in sorted(bounded, key=lambda item: item[0]):
+            start = window.at(one.start_ns)
+            if since is not None and not any(low <= start <= until for low, until in light):
+                light.append((window.at(since), window.at(since) + high / 1e6))
+        for spans, bound in ((light, "high"), (dark, "low")):
+            for start, stop in merged(spans):
+                plot.rect(start, stop, top, tall, f"{look} {bound}", behind=True)
+
+
+def merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The union of some spans, as spans apart from each other."""
+    found: list[tuple[float, float]] = []
+    for start, stop in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], stop)
+        else:
+            found.append((start, stop))
+    return found
 
 
 def share(plot: Plot, timeline: Timeline, tones: Tones, height: float) -> None:
@@ -211,8 +230,14 @@ def strips(plot: Plot, title: str, found: Sequence[Steps]) -> None:
         base = y + STRIP
         d = step_path(one.at, [base - STRIP * value / one.top for value in one.value], plot.window.stop, base)
         plot.path(d, f"area {NAMES[one.tone]}")
-        last = f"{one.value[0]:g} → {one.value[-1]:g}" if len(set(one.value)) > 1 else f"{one.value[-1]:g}"
-        plot.edge(y - 2, f"{one.label} {last} of {one.top:g}", "node")
+        plot.edge(y - 2, f"{one.label} {_course(one.value)} of {one.top:g}", "node")
+
+
+def _course(values: Sequence[float]) -> str:
+    """How a number went, in a few signs: where it began, its lowest point, where it ended."""
+    turning = [values[0], min(values), values[-1]]
+    kept = [value for number, value in enumerate(turning) if number == 0 or value != turning[number - 1]]
+    return " → ".join(f"{value:g}" for value in kept)
 
 
 def grid(plot: Plot, top: float) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.evidence.milestones import FRESH, milestones
@@ -13,9 +12,12 @@ from harness.report.html import numbers
 from harness.report.html.series import Window
 
 QUIET = frozenset(
-    "run.started promise.declared instrument.tested class.skipped arrivals.kept arrivals.unkept cluster.answers "
-    "scenario.finished install.ready load.started load.stopped pods.observed pods.entered selector.observed "
-    "slice.changed cutover.planned cutover.sent cutover.acknowledged cutover.settled".split()
+    {
+        *("run.started", "promise.declared", "instrument.tested", "class.skipped", "arrivals.kept", "arrivals.unkept"),
+        *("cluster.answers", "scenario.finished", "install.ready", "load.started", "load.stopped", "pods.observed"),
+        *("pods.entered", "selector.observed", "slice.changed", "cutover.planned", "cutover.sent"),
+        *("cutover.acknowledged", "cutover.settled"),
+    }
 )
 """Events that are no marks: set-up, what lanes show, and what moves and milestones are put together from."""
 ENDS = ("ready", "finished", "done", "breached", "stopped", "ended", "failed")
@@ -149,7 +151,9 @@ def _touches(mark: Mark, window: Window) -> bool:
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """The names without the beginning that all of them have, cut at a hyphen: "demo-worker2" is "worker2"."""
-    known: Sequence[str] = list(names)
-    common = os.path.commonprefix(list(known)) if len(known) > 1 else ""
-    cut = common.rfind("-") + 1
-    return {name: name[cut:] or name for name in known}
+    known = list(names)
+    words = [name.split("-") for name in known]
+    shortest = min((len(one) for one in words), default=1) - 1  # something of every name has to stay
+    same = next((n for n in range(shortest) if len({one[n] for one in words}) > 1), shortest)
+    same = same if len(known) > 1 else 0
+    return {name: "-".join(one[same:]) for name, one in zip(known, words, strict=True)}

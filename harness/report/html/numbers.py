@@ -21,7 +21,7 @@ def ms(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """"0.40 s", "28 s", "18 min 12 s"."""
+    """A duration: "0.4 s", "28 s", "18 min 12 s"."""
     if value is None or not math.isfinite(value):
         return NONE
     if value < 10:

@@ -97,7 +97,12 @@ class Plot:
         for at in nice(self.window.start / 1000, self.window.stop / 1000, 8):
             share = (1000 * at - self.window.start) / self.window.span
             self._labels.append(
-                el("span", second(at), cls=f"x {_end(share)}".strip(), style=f"left:{100 * share:.3f}%;top:{short(self.top)}px")
+                el(
+                    "span",
+                    second(at),
+                    cls=f"x {_end(share)}".strip(),
+                    style=f"left:{100 * share:.3f}%;top:{short(self.top)}px",
+                )
             )
         self.top += 20
 

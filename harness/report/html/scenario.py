@@ -14,8 +14,8 @@ from harness.evidence.samples import ERRORS, METHODS, OUTCOMES, UNSENT
 from harness.evidence.timeline import Timeline
 from harness.report.html import numbers
 from harness.report.html.chart import Scene, Told, charts, scene
-from harness.report.html.markup import Html, el, join
 from harness.report.html.marks import QUIET, short_names
+from harness.report.html.markup import Html, el, join
 from harness.report.html.series import whole
 from harness.report.html.tables import bullets, chip, code, facts, table
 
@@ -107,7 +107,7 @@ def _because(record: Record) -> Html | None:
         return None
     parts: list[Html] = []
     if why:
-        parts += [el("h4", "Why"), bullets(why)]
+        parts += [el("h4", "Why"), bullets(_spread(text) for text in why)]
     if diagnosis:
         parts.append(el("h4", "Diagnosis"))
         parts += [
@@ -119,6 +119,12 @@ def _because(record: Record) -> Html | None:
             for one in diagnosis
         ]
     return el("div", *parts, cls=f"because {record.get('verdict')}")
+
+
+def _spread(text: str) -> Html:
+    """A detail of several parts, one below the other."""
+    first, *others = text.split("; ")
+    return join([first, *([bullets(others)] if others else [])])
 
 
 def _findings(record: Record) -> Html:
@@ -221,7 +227,8 @@ def _milestones(record: Record, timeline: Timeline | None) -> Html | None:
         )
         for name, one in moves
     ]
-    return table("Milestones, ms from the moment that the patch was sent", heads, rows, figures=range(1, len(heads)))
+    caption = "Milestones, ms from the moment that the patch was sent"
+    return table(caption, heads, rows, figures=range(1, len(heads)), cls="milestones")
 
 
 def _outages(record: Record, one: Scene | None) -> Html | None:

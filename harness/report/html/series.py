@@ -65,7 +65,10 @@ class Window:
 
 
 def whole(timeline: Timeline) -> Window:
-    """From the load's start to its last answer (or fault, or move), zero at the first switch; without load, all that there is."""
+    """From the load's start to its last answer (or fault, or move), zero at the first switch.
+
+    Without load it is all that there is.
+    """
     flips = timeline.flips()
     started = timeline.first("load.started")
     start = started.t if started else timeline.events[0].t if timeline.events else 0
@@ -212,9 +215,7 @@ class Steps:
     top: float
 
 
-def steps(
-    window: Window, tones: Tones, told: Sequence[tuple[int, str, float, float | None]]
-) -> list[Steps]:
+def steps(window: Window, tones: Tones, told: Sequence[tuple[int, str, float, float | None]]) -> list[Steps]:
     """One line of steps by side, with the number that held when the window began; a side that never had any has none.
 
     Args:
