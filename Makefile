@@ -1,5 +1,5 @@
 # Everything runs from .venv, made from the locked dependencies; nothing here changes the system
-# except `make test` and `make rehearsal`, which install missing system packages (podman, mmdebstrap, ...).
+# except `make test` and `make rehearsal`, which install missing system packages (podman, mmdebstrap, chromium, ...).
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -33,6 +33,7 @@ format: .venv/.installed ## format and mend what ruff can
 	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .
 
 test: check ## check, the tests of whole programs, then the fast tier on a real cluster
+	@$(BIN)/python -m tests.browser
 	@$(BIN)/pytest tests -q -n 2 --dist worksteal -m processes
 	@$(GATE) -m fast --bg-rerun-inconclusive
 

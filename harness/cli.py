@@ -89,9 +89,8 @@ def _recheck(chosen: argparse.Namespace) -> int:
     )
     kept = Rechecked(chosen.run, limits)
     verdict, lines = recheck(chosen.run, limits, kept.see)
-    print("\n".join(lines))
-    if report := kept.write(verdict):
-        print(f"report: {report}")
+    report = kept.write(verdict)
+    print("\n".join([*lines[:-1], *([f"report: {report}"] if report else []), lines[-1]]))
     return OF_VERDICT[verdict]
 
 

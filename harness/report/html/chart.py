@@ -14,14 +14,13 @@ from harness.evidence.timeline import Move, Timeline
 from harness.report.html import lanes, marks, numbers, series
 from harness.report.html.markup import Html, el, join
 from harness.report.html.plot import Plot, legend
-from harness.report.html.series import Window
+from harness.report.html.series import Told, Window
+from harness.report.html.sockets import open_by_side
 from harness.report.html.tones import BLUE, GREEN, NAMES, OTHER, Tones, tones
 
 PANELS = 4
 """Moves that have a panel of their own."""
 READOUT_BINS = 240
-
-Told = Sequence[tuple[int, str, float, float | None]]
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,11 @@ class Scene:
     sockets: Told
 
 
-def scene(timeline: Timeline, sockets: Told = ()) -> Scene:
+def scene(timeline: Timeline) -> Scene:
     """What the charts of one scenario are drawn from."""
     losing = tuple(one.name for one in series.lost(timeline, series.whole(timeline)) if one.total)
-    return Scene(timeline, tones(timeline), outages(timeline), losing, sockets)
+    looks = tones(timeline)
+    return Scene(timeline, looks, outages(timeline), losing, open_by_side(timeline, looks))
 
 
 def charts(one: Scene, ident: str) -> Html:

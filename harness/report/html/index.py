@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.html import numbers
+from harness.report.html.details import lost_of
 from harness.report.html.markup import Html, el
-from harness.report.html.scenario import EXPECTS, Record, anchor, lost_of, reasons, title
+from harness.report.html.scenario import EXPECTS, Record, anchor, reasons, title
 from harness.report.html.tables import SHAPES, bullets, chip, facts, table
 
 Document = Mapping[str, Any]
@@ -86,7 +87,7 @@ def attention(document: Document) -> Html | None:
         for number, one in enumerate(_records(document), 1):
             if one.get("verdict") != verdict:
                 continue
-            why = next(iter(reasons(one)), "")
+            why = next(iter(reasons(one)), "").split("; ")[0]
             cause = next((str(d.get("cause")) for d in one.get("diagnosis") or () if d.get("cause")), "")
             link = el("a", title(one), href=f"#{anchor(number)}")
             body = [el("p", why), el("p", el("b", "Cause: "), cause) if cause else None]

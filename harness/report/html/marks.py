@@ -16,10 +16,13 @@ QUIET = frozenset(
         *("run.started", "promise.declared", "instrument.tested", "class.skipped", "arrivals.kept", "arrivals.unkept"),
         *("cluster.answers", "scenario.finished", "install.ready", "load.started", "load.stopped", "pods.observed"),
         *("pods.entered", "selector.observed", "slice.changed", "cutover.planned", "cutover.sent"),
-        *("cutover.acknowledged", "cutover.settled"),
+        *("cutover.acknowledged", "cutover.settled", "pod.changed", "pod.gone", "static.checked", "cluster.warned"),
     }
 )
 """Events that are no marks: set-up, what lanes show, and what moves and milestones are put together from."""
+QUIET_ENDS = (".described", ".answers")
+TOGETHER_NS = 2_000_000_000
+"""Pods of a side that are told to stop within this time of each other are one mark."""
 ENDS = ("ready", "finished", "done", "breached", "stopped", "ended", "failed")
 """Last words of events that end what one ending in "started" began."""
 
@@ -53,7 +56,7 @@ def of_run(timeline: Timeline) -> list[Mark]:
         if move.sent_ns is None and move.refused
     ]
     found += faults(timeline)
-    found += _others(timeline)
+    found += [*_others(timeline), *stops(timeline)]
     return sorted(found, key=lambda mark: mark.at_ns)
 
 
@@ -78,7 +81,7 @@ def of_move(timeline: Timeline, move: Move, window: Window) -> list[Mark]:
         if ms != told.first_new_ms:
             found += after(ms, f"new via {short[node]}")
     found += after(told.last_old_ms.get(FRESH), "last old")
-    near = [mark for mark in [*faults(timeline), *_others(timeline)] if _touches(mark, window)]
+    near = [mark for mark in [*faults(timeline), *_others(timeline), *stops(timeline)] if _touches(mark, window)]
     nearby = [
         Mark(other.sent_ns, other.move, "move")
         for other in timeline.moves()
@@ -109,9 +112,37 @@ def faults(timeline: Timeline) -> list[Mark]:
     return found
 
 
+def is_quiet(name: str) -> bool:
+    """Whether events of this name are no marks."""
+    return name in QUIET or name.endswith(QUIET_ENDS)
+
+
+def stops(timeline: Timeline) -> list[Mark]:
+    """When pods were told to stop (SIGTERM), until the last of them was gone; those of a side together."""
+    gone = {str(event.fields.get("pod")): event.t for event in timeline.named("pod.gone")}
+    seen: set[str] = set()
+    groups: list[tuple[str, list[tuple[int, str]]]] = []
+    for event in timeline.named("pod.changed"):
+        pod, side = str(event.fields.get("pod")), str(event.fields.get("side") or "")
+        if pod in seen or not event.fields.get("stopping"):
+            continue
+        seen.add(pod)
+        last = next((group for name, group in reversed(groups) if name == side), None)
+        if last is not None and event.t - last[-1][0] <= TOGETHER_NS:
+            last.append((event.t, pod))
+        else:
+            groups.append((side, [(event.t, pod)]))
+    found = []
+    for side, group in groups:
+        ends = [gone[pod] for _, pod in group if pod in gone]
+        what = f"{len(group)} {side} pods" if len(group) > 1 else f"pod {group[0][1]}"
+        found.append(Mark(group[0][0], f"SIGTERM {what}", "release", max(ends) if ends else None))
+    return found
+
+
 def _others(timeline: Timeline) -> list[Mark]:
     """All events that are neither quiet nor of a fault; "x.started" and its end are one mark."""
-    events = [e for e in timeline.events if e.name not in QUIET and not e.name.startswith(("fault.", "cutover."))]
+    events = [e for e in timeline.events if not is_quiet(e.name) and not e.name.startswith(("fault.", "cutover."))]
     found, ended = [], set()
     for number, event in enumerate(events):
         if number in ended:

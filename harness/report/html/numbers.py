@@ -63,5 +63,5 @@ def upper(rate: float | None) -> str:
     value = 100 * rate
     if value >= 100 or value <= 0:
         return f"{value:.0f} %"
-    digits = 1 if value >= 1 else 1 - math.floor(math.log10(value))
+    digits = 1 if value >= 1 else min(9, 1 - math.floor(math.log10(value)))
     return f"{math.ceil(value * 10**digits) / 10**digits:.{digits}f} %"

@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.evidence.timeline import Timeline
 from harness.report.html import index
-from harness.report.html.chart import Told
 from harness.report.html.markup import Html, el, join
 from harness.report.html.scenario import section
 from harness.report.html.tables import mutants, switches
@@ -78,15 +77,13 @@ def page(
     return f"<!doctype html>\n{join([whole])}\n"
 
 
-def scenario_section(
-    document: Mapping[str, Any], number: int, timeline: Timeline | None, *, sockets: Told = ()
-) -> Html:
+def scenario_section(document: Mapping[str, Any], number: int, timeline: Timeline | None) -> Html:
     """The section of the n-th scenario (from 1) of verdict.json, unfolded if it is among the first to look at."""
     records = list(document.get("scenarios") or ())
     bad = [n for n, one in enumerate(records, 1) if one.get("verdict") != "pass"]
     bad.sort(key=lambda n: records[n - 1].get("verdict") != "fail")
     opened = number in bad[:OPENED] or len(records) == 1
-    return section(records[number - 1], timeline, number, opened=opened, sockets=sockets)
+    return section(records[number - 1], timeline, number, opened=opened)
 
 
 def _asset(name: str) -> str:

@@ -17,6 +17,9 @@ Numbers = npt.NDArray[np.float64]
 NS = 1e6
 MARGIN_NS = 1_100_000_000
 """What a panel of one move shows on each side of the patch: 1 s, and a little more so that 1 s is inside."""
+Step = tuple[int, str, float, float | None]
+"""From this instant (ns) on, that side has so many, of so many that it should have (None: as many as it ever had)."""
+Told = Sequence[Step]
 MAIN = "fresh"
 SLOW = "slow"
 
@@ -77,7 +80,7 @@ def whole(timeline: Timeline) -> Window:
         stop = timeline.end_ns
     else:  # the load's program needs seconds more to end, in which nothing happens to users
         moved = [move.sent_ns for move in flips if move.sent_ns is not None]
-        stop = max(last, *(event.t for event in timeline.named("fault.healed", "retire.done")), *moved)
+        stop = max([last, *(event.t for event in timeline.named("fault.healed", "retire.done")), *moved])
     zero = flips[0].sent_ns if flips else None
     return Window(start if zero is None else zero, start, max(stop, start + 1))
 
@@ -241,7 +244,7 @@ def steps(window: Window, tones: Tones, told: Sequence[tuple[int, str, float, fl
     return found
 
 
-def pods(timeline: Timeline) -> list[tuple[int, str, float, float | None]]:
+def pods(timeline: Timeline) -> list[Step]:
     """Pods ready by side, as `steps` takes them."""
     return [
         (event.t, str(event.fields.get("side")), _number(event, "ready"), _number(event, "wanted"))
@@ -249,7 +252,7 @@ def pods(timeline: Timeline) -> list[tuple[int, str, float, float | None]]:
     ]
 
 
-def endpoints(timeline: Timeline) -> list[tuple[int, str, float, float | None]]:
+def endpoints(timeline: Timeline) -> list[Step]:
     """Addresses in the Service's EndpointSlices by side, as `steps` takes them."""
     return [
         (event.t, str(side), float(number or 0), None)
