@@ -25,7 +25,7 @@ from harness.report.html import lanes, marks, numbers, series
 from harness.report.html.chart import PANELS, chosen, scene
 from harness.report.html.markup import Html, el, esc
 from harness.report.html.page import page, scenario_section
-from harness.report.html.plot import MOST_MARKS, nice, tick_path
+from harness.report.html.plot import MOST_MARKS, dot_path, nice, tick_path
 from harness.report.html.series import Window
 from harness.report.html.sockets import open_by_side
 from harness.report.html.tones import BLUE, GREEN, OTHER, tones
@@ -90,7 +90,7 @@ def test_markup_stays_and_attributes_have_their_names() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.0, "0.00"), (0.524, "0.52"), (7.12, "7.1"), (84.4, "84"), (1250.0, "1,250"), (float("inf"), "–")],
+    [(None, "–"), (0.0, "0"), (0.524, "0.52"), (7.12, "7.1"), (84.4, "84"), (1250.0, "1,250"), (float("inf"), "–")],
 )
 def test_milliseconds(value: float | None, text: str) -> None:
     assert numbers.ms(value) == text
@@ -140,6 +140,16 @@ def test_every_mark_stands_where_it_happened_and_none_is_missing(times: list[flo
         assert np.abs(found - one).min() <= 0.051
     for one in found.tolist():
         assert np.abs(np.array(times) - one).min() <= 0.051
+
+
+@given(st.lists(st.tuples(st.floats(-1000, 1000), st.floats(0, 200)), max_size=100))
+def test_every_dot_stands_where_it_was_and_no_error_adds_up(dots: list[tuple[float, float]]) -> None:
+    x, y = 0.0, 0.0
+    steps = re.findall(r"m(-?[\d.]+) ?(-?[\d.]+)h0", dot_path(*(np.array([d[k] for d in dots]) for k in (0, 1))))
+    assert len(steps) == len(dots)
+    for (dx, dy), (a, b) in zip(steps, dots, strict=True):
+        x, y = x + float(dx), y + float(dy)
+        assert abs(x - a) <= 0.06 and abs(y - b) <= 0.26
 
 
 def test_more_marks_than_pixels_become_bars_that_leave_no_gap_and_close_none() -> None:
@@ -231,6 +241,21 @@ def test_a_moves_milestones_are_marks() -> None:
     assert found["endpoints switched +50 ms"].at_ns == at(4.05)
     nodes = [label for label in found if label.startswith(("first new, ", "new via "))]
     assert len(nodes) == 3
+
+
+def test_what_is_far_from_a_move_is_no_mark_of_its_panel() -> None:
+    timeline = play(World(flips=[Flip(4, delays=(0.3, 2.5, 0.4))]))
+    (move,) = timeline.flips()
+    found = marks.of_move(timeline, move, series.around(move))
+    assert len(found) > 5
+    assert not [mark.label for mark in found if abs(mark.at_ns - at(4)) > series.MARGIN_NS and mark.until_ns is None]
+
+
+def test_what_broke_in_the_harness_does_not_look_like_a_failure() -> None:
+    document = {"verdict": "inconclusive", "scenarios": [], "harness_errors": ["test_x: no engine"]}
+    made = page(document, [])
+    assert "Harness error" in made and 'class="verdict fail"' not in made
+    assert "1 not judged because the harness broke" in Reader(made).said()
 
 
 def test_labels_in_one_row_do_not_touch() -> None:

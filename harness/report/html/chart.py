@@ -21,6 +21,7 @@ from harness.report.html.tones import BLUE, GREEN, NAMES, OTHER, Tones, tones
 PANELS = 4
 """Moves that have a panel of their own."""
 READOUT_BINS = 240
+"""Of the whole run; a panel of one move has half as many."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _chart(
         el("figcaption", el("span", title, cls="what"), el("span", *buttons, cls="zoom") if buttons else None),
         el("div", board, cls="scroll", tabindex=0, role="group", aria_label=f"Chart: {title}"),
         el("p", cls="readout", aria_live="polite"),
-        _readout(one, window),
+        _readout(one, window, READOUT_BINS // 2 if each else READOUT_BINS),
         cls="chart",
         data_from=f"{window.start:.1f}",
         data_to=f"{window.stop:.1f}",
@@ -192,9 +193,9 @@ def description(one: Scene, window: Window, found: Sequence[marks.Mark]) -> str:
     return " ".join(said)
 
 
-def _readout(one: Scene, window: Window) -> Html:
+def _readout(one: Scene, window: Window, bins: int) -> Html:
     """The numbers behind the pointer, bin by bin, for the page's script."""
-    timeline, bins = one.timeline, READOUT_BINS
+    timeline = one.timeline
     counts = series.shares(series.answers(timeline, window, one.tones), window, bins)
     total = counts.sum(axis=0)
     found = series.latency(timeline, window, bins)

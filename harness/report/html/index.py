@@ -82,7 +82,9 @@ def _first(record: Record) -> float | None:
 
 def attention(document: Document) -> Html | None:
     """What didn't pass, each with its reason and, if known, its cause."""
-    items: list[Html] = [el("li", chip("fail"), " harness: ", text) for text in document.get("harness_errors") or ()]
+    items: list[Html] = [
+        el("li", chip("error"), " ", text, cls="error") for text in document.get("harness_errors") or ()
+    ]
     for verdict in WORST_FIRST[:2]:
         for number, one in enumerate(_records(document), 1):
             if one.get("verdict") != verdict:

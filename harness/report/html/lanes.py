@@ -10,7 +10,7 @@ from harness.evidence.outages import Outage
 from harness.evidence.timeline import Timeline
 from harness.report.html import numbers, series
 from harness.report.html.marks import Mark, short_names
-from harness.report.html.plot import LETTER, MOST_MARKS, Plot, line_path, nice, step_path
+from harness.report.html.plot import LETTER, MOST_MARKS, Plot, dot_path, line_path, nice, step_path
 from harness.report.html.series import Lost, Numbers, Steps
 from harness.report.html.tones import BLUE, GREEN, NAMES, OTHER, Tones
 
@@ -149,8 +149,8 @@ def answers(plot: Plot, timeline: Timeline, tones: Tones, height: float) -> None
         own = found.entry == entry
         y = upper + number * pitch
         for tone in (BLUE, GREEN, OTHER):
-            tall = pitch - 3
-            lift = 0.0 if tone != GREEN else tall * 0.35  # the new side's marks are shorter, too
+            tall = round(pitch - 3)
+            lift = 0 if tone != GREEN else round(tall * 0.35)  # the new side's marks are shorter, too
             plot.ticks(found.end[own & (found.tone == tone)], y + 1.5 + lift, tall - lift, f"answer {NAMES[tone]}")
         if len(entries) > 1:
             plot.edge(y + pitch / 2 - 8, short[timeline.node(entry)], "node")
@@ -183,17 +183,13 @@ def latency(plot: Plot, timeline: Timeline, *, each: bool) -> None:
             plot.edge(min(spot - 8, upper + LATENCY - 14), _scale(10.0**power), "scale")
     if each:
         for other in points.values():
-            plot.path(_dots(other[0], y(other[1])), "sample other")
-        plot.path(_dots(due, y(took)), "sample")
+            plot.path(dot_path(other[0], y(other[1])), "sample other")
+        plot.path(dot_path(due, y(took)), "sample")
         return
     found = series.latency(timeline, window, LATENCY_BINS)
     middle = window.start + window.span * (np.arange(LATENCY_BINS) + 0.5) / LATENCY_BINS
     plot.path(line_path(middle, y(found.p99)), "p99")
     plot.path(line_path(middle, y(found.p50)), "p50")
-
-
-def _dots(x: Numbers, y: Numbers) -> str:
-    return "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x.tolist(), y.tolist(), strict=True))
 
 
 def _scale(ms: float) -> str:

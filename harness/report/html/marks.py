@@ -81,13 +81,14 @@ def of_move(timeline: Timeline, move: Move, window: Window) -> list[Mark]:
         if ms != told.first_new_ms:
             found += after(ms, f"new via {short[node]}")
     found += after(told.last_old_ms.get(FRESH), "last old")
-    near = [mark for mark in [*faults(timeline), *_others(timeline), *stops(timeline)] if _touches(mark, window)]
-    nearby = [
+    found += [*faults(timeline), *_others(timeline), *stops(timeline)]
+    found += [
         Mark(other.sent_ns, other.move, "move")
         for other in timeline.moves()
-        if other.sent_ns is not None and other.sent_ns != zero and window.holds(other.sent_ns)
+        if other.sent_ns is not None and other.sent_ns != zero
     ]
-    return sorted([*found, *near, *nearby], key=lambda mark: mark.at_ns)
+    inside = [mark for mark in found if _touches(mark, window)]
+    return sorted(inside, key=lambda mark: mark.at_ns)
 
 
 def _via(nodes: Mapping[str, float], first: float | None) -> str:

@@ -17,7 +17,7 @@ def ms(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NONE
     size = abs(value)
-    return f"{value:.2f}" if size < 1 else f"{value:.1f}" if size < 10 else f"{value:,.0f}"
+    return "0" if size == 0 else f"{value:.2f}" if size < 1 else f"{value:.1f}" if size < 10 else f"{value:,.0f}"
 
 
 def seconds(value: float | None) -> str:

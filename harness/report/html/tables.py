@@ -8,10 +8,17 @@ from typing import Any
 from harness.report.html import numbers
 from harness.report.html.markup import Html, el, esc
 
-WORDS = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive", "unproven": "Unproven"}
+WORDS = {
+    "pass": "Pass",
+    "fail": "Fail",
+    "inconclusive": "Inconclusive",
+    "unproven": "Unproven",
+    "error": "Harness error",
+}
 SHAPES = {
     "pass": "M3.5 8.5l3 3 6-7",
     "fail": "M4 4l8 8M12 4l-8 8",
+    "error": "M8 3.5v5.5M8 12.3v.2",
     "inconclusive": "M5.5 6a2.5 2.5 0 1 1 3.6 2.2Q8 8.8 8 10M8 12.6v.2",
 }
 
