@@ -214,6 +214,14 @@ def test_a_number_by_side_begins_with_what_it_was_before_the_window() -> None:
     assert list(green.value) == [0, 4] and green.at[1] == pytest.approx(4050)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([4], "4"), ([0, 4], "0 → 4"), ([4, 3, 4], "4 → 3 → 4"), ([1, 40, 0], "1 → 40 → 0"), ([0, 2, 4], "0 → 4")],
+)
+def test_a_numbers_course_in_a_few_signs(values: list[float], said: str) -> None:
+    assert lanes._course(values) == said
+
+
 def test_what_happened_has_a_mark_at_its_time() -> None:
     found = {mark.label: mark for mark in marks.of_run(FAULTY)}
     assert found["cutover"].at_ns == at(4)

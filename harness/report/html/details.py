@@ -16,7 +16,7 @@ from harness.report.html.chart import Scene
 from harness.report.html.marks import is_quiet, short_names
 from harness.report.html.markup import Html, el
 from harness.report.html.series import whole
-from harness.report.html.tables import bullets, table
+from harness.report.html.tables import bullets, facts, table
 
 LOSSES = 60
 """Lost requests that are listed one by one; all of them are marks in the charts."""
@@ -163,7 +163,7 @@ def faults(record: Record) -> Html | None:
 def sockets(record: Record) -> Html | None:
     """The numbers of WebSockets, as the record has them."""
     told = record.get("sockets") or {}
-    return table("WebSockets", ("number", "value"), _flat(told)) if told else None
+    return el("div", el("h4", "WebSockets"), facts(_flat(told)), cls="columns") if told else None
 
 
 def _flat(told: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
@@ -171,9 +171,10 @@ def _flat(told: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]
         name = f"{above} {key}".strip().replace("_", " ")
         if isinstance(value, Mapping):
             yield from _flat(value, name)
+        elif value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            yield name, numbers.figure(value)
         else:
-            shown = numbers.figure(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-            yield name, str(shown)
+            yield name, str(value)
 
 
 def losses(timeline: Timeline) -> Html | None:

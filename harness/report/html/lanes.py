@@ -230,10 +230,12 @@ def strips(plot: Plot, title: str, found: Sequence[Steps]) -> None:
 
 
 def _course(values: Sequence[float]) -> str:
-    """How a number went, in a few signs: where it began, its lowest point, where it ended."""
-    turning = [values[0], min(values), values[-1]]
-    kept = [value for number, value in enumerate(turning) if number == 0 or value != turning[number - 1]]
-    return " → ".join(f"{value:g}" for value in kept)
+    """How a number went, in a few signs: where it began, what lies farthest from both ends, where it ended."""
+    first, last = values[0], values[-1]
+    beyond = max(values, key=lambda value: max(value - max(first, last), min(first, last) - value))
+    outside = not min(first, last) <= beyond <= max(first, last)
+    course = [first, *([beyond] if outside else []), *([last] if outside or last != first else [])]
+    return " → ".join(f"{value:g}" for value in course)
 
 
 def grid(plot: Plot, top: float) -> None:
