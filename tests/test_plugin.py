@@ -202,6 +202,25 @@ def test_a_good_release_passes_with_its_evidence_on_disk(rehearse: Rehearsal) ->
     assert (folder / "samples-7.bin").stat().st_size > 64 * 2400
 
 
+def test_the_report_lies_beside_the_verdict_whatever_that_is(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD + BAD).ret == 1
+    report = rehearse.latest.with_name("report.html")
+    assert report.resolve() == rehearse.latest.resolve().with_name("report.html")
+    text = report.read_text()
+    assert "A promise was broken: 1 of 2 scenarios failed." in text
+    assert "test_good[service]" in text and "Its record is gone" not in text
+
+
+def test_a_report_that_cannot_be_built_changes_no_verdict(rehearse: Rehearsal) -> None:
+    with (rehearse.pytester.path / "conftest.py").open("a") as more:
+        more.write("\nfrom harness.report import files\nfiles.build = lambda *args, **more: 1 / 0\n")
+    result = rehearse(GOOD)
+    assert result.ret == 0
+    assert rehearse.verdict["verdict"] == "pass"
+    assert not rehearse.latest.with_name("report.html").exists()
+    result.stderr.fnmatch_lines(["bluegreen: report.html could not be written (ZeroDivisionError: *)"])
+
+
 def test_a_lost_request_fails_once_and_tells_what_happened_around_it(rehearse: Rehearsal) -> None:
     result = rehearse(BAD)
     assert result.ret == 1

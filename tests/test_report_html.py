@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cli import main
@@ -74,6 +74,7 @@ def built(tmp_path: Path, *scenarios: tuple[str, Timeline, dict[str, Any]]) -> s
 # -- markup and numbers -----------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(st.text())
 def test_text_is_never_markup(text: str) -> None:
     safe = str(esc(text))
@@ -96,6 +97,7 @@ def test_milliseconds(value: float | None, text: str) -> None:
     assert numbers.ms(value) == text
 
 
+@settings(max_examples=40)
 @given(st.floats(0, 1))
 def test_an_upper_bound_is_never_rounded_down(rate: float) -> None:
     assert float(numbers.upper(rate).removesuffix(" %")) >= 100 * rate - 1e-9
@@ -113,6 +115,7 @@ def test_durations(value: float | None, text: str) -> None:
     assert numbers.seconds(value) == text
 
 
+@settings(max_examples=40)
 @given(st.floats(-1e5, 1e5), st.floats(1e-3, 1e5))
 def test_the_axis_has_a_few_round_numbers_inside(start: float, span: float) -> None:
     found = nice(start, start + span, 8)
@@ -132,6 +135,7 @@ def places(path: str) -> list[float]:
     return found
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(-1000, 1000), min_size=1, max_size=300))
 def test_every_mark_stands_where_it_happened_and_none_is_missing(times: list[float]) -> None:
     window = Window(0, -SECOND, SECOND)
@@ -142,6 +146,7 @@ def test_every_mark_stands_where_it_happened_and_none_is_missing(times: list[flo
         assert np.abs(np.array(times) - one).min() <= 0.051
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(-1000, 1000), st.floats(0, 200)), max_size=100))
 def test_every_dot_stands_where_it_was_and_no_error_adds_up(dots: list[tuple[float, float]]) -> None:
     x, y = 0.0, 0.0
@@ -276,6 +281,7 @@ def test_labels_in_one_row_do_not_touch() -> None:
         assert all(b - a >= 90 for a, b in pairwise(own) if b < 0.8 * lanes.NARROW)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20)), max_size=20))
 def test_overlapping_spans_are_shaded_once(pairs: list[tuple[float, float]]) -> None:
     spans = [(start, start + length) for start, length in pairs]
