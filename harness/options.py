@@ -14,6 +14,7 @@ from harness.cluster.targets import Target
 from harness.errors import ConfigurationError
 from harness.faults import reach
 from harness.objective import objective
+from harness.webhook import Webhook, webhook_of
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
@@ -67,6 +68,13 @@ def add(parser: pytest.Parser) -> None:
         "--bg-rerun-inconclusive",
         action="store_true",
         help="run an inconclusive scenario once more, whole; both are recorded",
+    )
+    add_one(
+        "--bg-notify",
+        type=_webhook,
+        metavar="URL",
+        default=None,
+        help="tell this webhook of each change of color, as JSON; better by BLUEGREEN_NOTIFY: command lines are public",
     )
     add_one(
         "--bg-time-limit",
@@ -135,6 +143,13 @@ def _mirror(text: str) -> str:
     return text
 
 
+def _webhook(text: str) -> Webhook:
+    try:
+        return Webhook(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _target(text: str) -> Target:
     try:
         return targets.parse(text)
@@ -177,6 +192,10 @@ def refuse(config: pytest.Config) -> None:
             "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache;"
             " to run on yours, name it with --bg-context (and --bg-kubeconfig)"
         )
+    try:
+        webhook_of(config.getoption("--bg-notify"))
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
     if not config.getoption("--bg-context", ""):
         useless = [name for name in OF_A_CONTEXT if config.getoption(name, None)]
         if useless:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import collecting, exits, options
+from harness.attending import ATTENDANT, Attendant
 from harness.collecting import is_scenario
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError, ReleaseError
 from harness.fixtures import (  # noqa: F401 - fixtures are found by their names in this module
@@ -31,6 +32,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
 from harness.guard import Guard
 from harness.report import terminal
 from harness.run import CURRENT, RUN, Inconclusive, RunState
+from harness.webhook import redacted
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -126,6 +128,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         return True  # nothing runs; the exit code says that nothing was proven
     run = session.config.stash[RUN]
     run.record_junit()
+    attendant = session.config.stash[ATTENDANT] = Attendant(session.config)
+    session.config.pluginmanager.register(attendant, "bluegreen-attendant")
     guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)
     guard.start()
     return None
@@ -270,7 +274,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print the verdict, the evidence's place, what isn't covered, and the command that repeats it."""
     run: RunState = config.stash[RUN]
     if run.began:
-        terminal.summary(terminalreporter, run.document(), run.folder, config.invocation_params.args)
+        arguments = redacted([str(one) for one in config.invocation_params.args])
+        terminal.summary(terminalreporter, run.document(), run.folder, arguments)
 
 
 @pytest.hookimpl(trylast=True)
@@ -279,6 +284,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run: RunState = session.config.stash[RUN]
     if GUARD in session.config.stash:
         session.config.stash[GUARD].stop()
+        session.config.stash[ATTENDANT].close()
     if exitstatus == pytest.ExitCode.INTERRUPTED:
         run.interrupted()
     if not run.began:

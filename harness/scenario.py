@@ -59,6 +59,7 @@ class Scenario:
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
     failed: bool = False
+    namespace: str = ""
 
     @property
     def run_tag(self) -> str:
