@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import __version__, cli_cluster
+from harness import __version__, cli_cluster, cli_results
 from harness.errors import EXIT_CONFIGURATION, EXIT_PASS, HarnessError
 from harness.exits import OF_VERDICT
 from harness.objective import objective
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     begin.add_argument("--force", action="store_true", help="replace the file if it exists")
     editors = commands.add_parser("schema", help="print the JSON schema of bluegreen.toml", allow_abbrev=False)
-    for command in (recheck, clean, begin, editors, *cli_cluster.add(commands)):
+    for command in (recheck, clean, begin, editors, *cli_cluster.add(commands), *cli_results.add(commands)):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -125,6 +125,8 @@ COMMANDS = {
     "schema": _schema,
     "recheck": _recheck,
     "clean": _clean,
+    "compare": cli_results.run,
+    "trace": cli_results.run,
     **dict.fromkeys(cli_cluster.COMMANDS, _on_yours),
 }
 

@@ -30,6 +30,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     scenario,
 )
 from harness.guard import Guard
+from harness.outputs import publish
 from harness.report import terminal
 from harness.run import CURRENT, RUN, Inconclusive, RunState
 from harness.webhook import redacted
@@ -275,7 +276,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     run: RunState = config.stash[RUN]
     if run.began:
         arguments = redacted([str(one) for one in config.invocation_params.args])
-        terminal.summary(terminalreporter, run.document(), run.folder, arguments)
+        terminal.summary(terminalreporter, run.document(), run.folder, arguments, run.notes)
 
 
 @pytest.hookimpl(trylast=True)
@@ -294,6 +295,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not run.timed_out
     document = run.write(latest=not interrupted)
+    run.notes += publish(document, os.environ)
     if not interrupted:
         code = exits.exit_code(document["verdict"], others_failed=run.others_failed, errors=run.raised)
         session.exitstatus = code if code != EXIT_PASS else session.exitstatus

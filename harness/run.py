@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.report import junit
+from harness.files import write_atomically
+from harness.report import junit, metrics
 from harness.report.artifacts import Run, verdict_document
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class RunState:
         self.environment: dict[str, Any] = {}
         self.instrument: Instrument | None = None
         self.timed_out = False
+        self.notes: list[str] = []
         self._running = ""
 
     @property
@@ -129,8 +131,11 @@ class RunState:
         """Write verdict.json; ``latest`` also moves artifacts/latest/ to it and to junit.xml."""
         document = self.document()
         self.run.write_verdict(document, latest=latest)
-        if latest and self._junit is not None and self._junit.exists():
-            self.run.link_latest(self._junit)
+        figures = self.folder / metrics.NAME
+        write_atomically(figures, metrics.exposition(document))
+        for path in (self._junit, figures):
+            if latest and path is not None and path.exists():
+                self.run.link_latest(path)
         return document
 
     def interrupted(self) -> None:
