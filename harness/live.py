@@ -6,7 +6,6 @@ It reads what is on disk and nothing else: neither the load child nor the releas
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from pathlib import Path
@@ -140,11 +139,12 @@ class Live:
         self._stop.set()
         self._thread.join(STOP_S)
         if not self._thread.is_alive():
-            self._screen.close()
+            with contextlib.suppress(OSError, ValueError):  # the terminal is gone
+                self._screen.close()
 
     def _run(self) -> None:
         # A display that breaks must not break a scenario, nor write a traceback over pytest's lines: it just ends.
-        with contextlib.suppress(OSError, ValueError, json.JSONDecodeError):
+        with contextlib.suppress(OSError, ValueError):
             while True:
                 last = self._stop.wait(EVERY_S)
                 self._feed.read()

@@ -6,7 +6,7 @@ after plain lines the beginning of pytest's line is written again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from harness.report import progress
@@ -139,7 +139,6 @@ def line_of(view: View) -> str:
 def block(title: str, state: Progress, now_ns: int, verbosity: int) -> RenderableType:
     """The live block as rich draws it."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     view = state.view(now_ns)
@@ -152,14 +151,15 @@ def block(title: str, state: Progress, now_ns: int, verbosity: int) -> Renderabl
         head.append(f"  {view.left_s:.0f} s left")
     if not view.sent:
         return head
-    grid = Table.grid(padding=(0, 2))
     rates = "  ".join(f"{name} {rate:.0f}" for name, rate in view.rates.items()) or "none yet"
-    lost = bool(view.lost)
-    grid.add_row(" requests/s", rates, f"{view.sent:,} sent")
-    grid.add_row(" lost", Text(progress.losses(view), style="bold red" if lost else "green"), progress.gap(view))
-    if view.sockets is not None:
-        grid.add_row(" sockets", f"{view.sockets} open", "")
-    parts: list[RenderableType] = [head, grid]
+    sockets = f"   {view.sockets} sockets open" if view.sockets is not None else ""
+    rows = (
+        (f" requests/s  {rates}   {view.sent:,} sent{sockets}", ""),
+        (f" {progress.losses(view)}", "bold red" if view.lost else "green"),
+        (f" {progress.gap(view)}", ""),
+    )
+    parts: list[RenderableType] = [head]
+    parts += [Text(text, style=style, no_wrap=True, overflow="ellipsis") for text, style in rows]
     if verbosity > 0:
         parts += _details(view, state)
     return Group(*parts)
@@ -196,7 +196,3 @@ def choose(
 
     console = Console(file=file, force_terminal=True, no_color=color == "no" or None, highlight=False, emoji=False)
     return Block(console, title, verbosity)
-
-
-Opened = Callable[[str, str], Screen]
-"""Makes the screen of one scenario: (title, "" or pytest's present line)."""
