@@ -1,4 +1,4 @@
-"""What is shown while a scenario runs: the fold of its record, the block and the lines, and what stays on the screen."""
+"""What is shown while a scenario runs: the fold of its record, the block and the lines, and that nothing stays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import struct
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def folded(timeline: Timeline, *cuts: float) -> Progress:
         state.event(one)
     table = timeline.samples[np.argsort(timeline.samples["end"], kind="stable")]
     marks = [0, *sorted(round(cut * len(table)) for cut in cuts), len(table)]
-    for start, stop in zip(marks, marks[1:], strict=False):
+    for start, stop in pairwise(marks):
         state.samples(table[start:stop], dict(enumerate(timeline.strings)), CODE_NAMES)
     return state
 
