@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,16 @@ def test_a_failure_names_what_failed_and_what_happened_around_the_first_loss() -
     assert [line.split()[:2] for line in lines[1:2]] == [["fail", "nothing_lost"]]
     assert not any(line.strip().startswith("pass ") for line in lines)
     assert "  around the first lost request:" in lines
-    assert any(line.endswith("+0.0 ms  first lost request") for line in lines)
+    assert any("+0.0 ms  first lost request sim-" in line for line in lines)
     assert any("ms  cutover.sent move=cutover" in line for line in lines)
-    assert lines[-1] == "  evidence: artifacts/run/x"
+    assert lines[-3] == "  evidence: artifacts/run/x"
+    assert re.fullmatch(r"  follow it: bluegreen trace artifacts/run/x sim-[a-z]+-\d+", lines[-2])
+    assert lines[-1] == "  repeat: pytest 'scenarios/test_x.py::test_y[service]'"
+
+
+def test_a_failure_names_the_classes_that_did_not_run() -> None:
+    skipped = having(OUTAGE, event(-0.2, "class.skipped", cls="slow", reason="no [request.slow] in x.toml"))
+    assert "  not covered here: slow: no [request.slow] in x.toml" in failure_text(record(skipped), skipped)
 
 
 def test_without_a_loss_there_is_nothing_around_it() -> None:
