@@ -233,9 +233,11 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 def test_the_action_sets_up_python_runs_and_keeps_the_evidence_whatever_happens() -> None:
     assert ACTION["runs"]["using"] == "composite"
-    python, install, run, upload = ACTION["runs"]["steps"]
+    python, install, run, compare, upload = ACTION["runs"]["steps"]
     assert python["uses"].startswith("actions/setup-python@")
-    assert install["shell"] == run["shell"] == "bash"
+    assert install["shell"] == run["shell"] == compare["shell"] == "bash"
+    assert compare["if"] == "always() && inputs.baseline != ''"
+    assert run["env"]["BLUEGREEN_NOTIFY"] == "${{ inputs.notify }}"  # not on a command line
     assert upload["uses"].startswith("actions/upload-artifact@")
     assert upload["if"].startswith("always()")
     for name, one in ACTION["inputs"].items():
@@ -243,7 +245,7 @@ def test_the_action_sets_up_python_runs_and_keeps_the_evidence_whatever_happens(
         assert isinstance(one["default"], str), name  # none is required
     used = set(re.findall(r"inputs\.([a-z-]+)", (ROOT / "action.yml").read_text()))
     assert used == set(ACTION["inputs"])
-    for step in (install, run):  # what a caller wrote is data, never a part of the script
+    for step in (install, run, compare):  # what a caller wrote is data, never a part of the script
         assert "${{" not in step["run"]
 
 
