@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from harness.cluster.targets import Target
 from harness.errors import ConfigurationError
 from harness.faults import reach
 from harness.objective import objective
-from harness.webhook import Webhook, webhook_of
+from harness.webhook import Webhook, redacted, webhook_of
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
@@ -177,6 +178,33 @@ def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:
             ours = [option for option in known if option.startswith("--bg-")]
             near = difflib.get_close_matches(name, ours, n=1, cutoff=0.0)
             raise pytest.UsageError(f"there is no option {name}\n  mend: did you mean {near[0]}?")
+
+
+def repeating(arguments: Sequence[str], parser: Any) -> list[str]:
+    """Those of a command line's words that another run of one scenario needs: where and how, but not which.
+
+    Args:
+        arguments: of pytest.
+        parser: pytest's, for which options take a value.
+
+    """
+    options = [option for group in parser._groups for option in group.options]
+    known = {name: option for option in options for name in option.names() if name.startswith(_REPEATED)}
+    kept: list[str] = []
+    words = iter(redacted(arguments))
+    for word in words:
+        name, given, _ = word.partition("=")
+        if name not in known or name == "--bg-notify":
+            continue
+        kept.append(word)
+        attributes = known[name].attrs()  # pytest 8 tells the action's name, pytest 9 the action's own
+        flag = attributes.get("nargs") == 0 or attributes.get("action") == "store_true"
+        if not given and not flag:
+            kept += [value for value in (next(words, None),) if value is not None]
+    return kept
+
+
+_REPEATED = ("--bg-", "--namespace", "--cluster-name", "--keep-cluster", "--kind-")
 
 
 def refuse(config: pytest.Config) -> None:

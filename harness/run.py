@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import options
 from harness.files import write_atomically
 from harness.report import junit, metrics
 from harness.report.artifacts import Run, verdict_document
@@ -83,6 +85,11 @@ class RunState:
     def other_failed(self, what: str, *, failed: bool) -> None:
         """Note how a phase of a plain test ended; the last word counts, for plugins that try such tests again."""
         self._others[what] = failed
+
+    def repeat(self, node_id: str) -> str:
+        """The command that runs one scenario again, where and as it ran."""
+        arguments = [str(one) for one in self._config.invocation_params.args]
+        return shlex.join(["pytest", node_id, *options.repeating(arguments, self._config._parser)])
 
     def attempt(self, node_id: str) -> int:
         """1 for the first attempt of a scenario, 2 for its repetition."""

@@ -61,18 +61,20 @@ def test_junit_and_metrics_stand_beside_the_verdict(rehearse: Rehearsal) -> None
 
 
 def test_a_failure_tells_how_to_follow_and_how_to_repeat_it(rehearse: Rehearsal) -> None:  # noqa: F811
-    result = rehearse(BAD)
+    ours = ("--bg-slo", "99", "--bg-strict", "--bg-notify", f"http://127.0.0.1:{closed_port()}/{SECRET}")
+    result = rehearse(BAD, *ours, "-k", "bad")
     result.stdout.fnmatch_lines(
         [
             "*+0.0 ms  first lost request *-fresh-* (connect_refused, through *)",
             "  evidence: *",
             "  follow it: bluegreen trace */test_inner.test_bad-service *-fresh-*",
-            "  repeat: pytest 'test_inner.py::test_bad?service?'",
+            "  repeat: pytest 'test_inner.py::test_bad?service?' --bg-config=*/bluegreen.toml --bg-slo 99 --bg-strict",
         ]
     )
     text = str(result.stdout)
     for once in ("around the first lost request", "follow it: ", "blue-green verdict", "verdict: fail"):
         assert text.count(once) == 1, once
+    assert SECRET not in text
 
 
 def test_pytests_own_options_work_as_ever(rehearse: Rehearsal) -> None:  # noqa: F811

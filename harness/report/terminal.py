@@ -27,8 +27,15 @@ def finding_line(finding: Mapping[str, Any]) -> str:
     return f"{finding['verdict']:<12} {finding['check']:<18}{numbers}  {finding['detail']}".rstrip()
 
 
-def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
-    """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss."""
+def failure_text(record: Mapping[str, Any], timeline: Timeline, repeat: str) -> str:
+    """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss.
+
+    Args:
+        record: the scenario's element of verdict.json.
+        timeline: the scenario's.
+        repeat: the command that runs it again.
+
+    """
     lines = [f"{record['verdict'].upper()}: {record['id']}"]
     lines += [f"  {finding_line(f)}" for f in record["findings"] if f["verdict"] != "pass"]
     around = events_around_first_loss(timeline)
@@ -39,7 +46,7 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
         lines.append(f"  not covered here: {'; '.join(record['skipped'])}")
     if ident := first_lost_id(timeline):
         lines.append(f"  follow it: bluegreen trace {shlex.quote(str(record['evidence']))} {ident}")
-    lines.append(f"  repeat: pytest {shlex.quote(record['id'])}")
+    lines.append(f"  repeat: {repeat}")
     return "\n".join(lines)
 
 
