@@ -88,6 +88,17 @@ class Attendant:
         item.user_properties[:] = junit.merged(item.user_properties, record)
         return (yield)
 
+    def pytest_enter_pdb(self) -> None:
+        """Whoever debugs has the terminal to himself."""
+        self._quiet()
+
+    def say(self, text: str) -> bool:
+        """Show a line that stays, together with the display; False where there is none just now."""
+        if self._live is None:
+            return False
+        self._live.say(text)
+        return True
+
     def _show(self, scenario: Scenario) -> None:
         from harness.live import Live
         from harness.report.screen import choose
@@ -99,16 +110,26 @@ class Attendant:
             os.environ,
             title,
             verbosity=option.verbose,
-            captured=option.capture != "no",
+            captured=option.capture != "no" and not self._logs_live(),
             color=option.color,
         )
         self._live = Live(scenario.folder, screen)
         self._live.start(self._writer._current_line)
 
+    def _logs_live(self) -> bool:
+        """Whether pytest writes log lines while a test runs."""
+        if not self._config.pluginmanager.has_plugin("logging-plugin"):
+            return False
+        return bool(self._config.getini("log_cli") or self._config.getoption("log_cli_level", None))
+
     def _quiet(self) -> None:
+        from harness.run import RUN
+
         live, self._live = self._live, None
         if live is not None:
             live.stop()
+            notes = self._config.stash[RUN].notes
+            notes += [live.broke] if live.broke and live.broke not in notes else []
 
 
 def about(scenario: Scenario) -> dict[str, str]:

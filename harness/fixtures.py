@@ -239,6 +239,9 @@ def say(config: pytest.Config) -> Callable[[str], None]:
     writer = config.get_terminal_writer()
 
     def one(text: str) -> None:
+        attendant = config.stash.get(ATTENDANT, None)
+        if attendant is not None and attendant.say(f"[bluegreen] {text}"):
+            return
         if capture is None:
             writer.line(f"[bluegreen] {text}")
             return

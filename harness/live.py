@@ -113,12 +113,14 @@ class Live:
         screen: where.
 
     Attributes:
-        cpu_s: what the thread has used of a core, in seconds, told at its end.
+        cpu_s: what the thread has used of a core so far, in seconds.
+        broke: why it ended early; "" where it didn't.
 
     """
 
     def __init__(self, folder: Path, screen: Screen) -> None:
         self.cpu_s = 0.0
+        self.broke = ""
         self._feed = Feed(folder)
         self._screen = screen
         self._stop = threading.Event()
@@ -142,9 +144,13 @@ class Live:
             with contextlib.suppress(OSError, ValueError):  # the terminal is gone
                 self._screen.close()
 
-    def _run(self) -> None:
-        # A display that breaks must not break a scenario, nor write a traceback over pytest's lines: it just ends.
+    def say(self, text: str) -> None:
+        """Show a line that stays, from any thread."""
         with contextlib.suppress(OSError, ValueError):
+            self._screen.say(text)
+
+    def _run(self) -> None:
+        try:
             while True:
                 last = self._stop.wait(EVERY_S)
                 self._feed.read()
@@ -152,3 +158,5 @@ class Live:
                 self.cpu_s = time.thread_time()
                 if last:
                     return
+        except Exception as error:  # a display that breaks must not break a scenario: it ends, and that is told later
+            self.broke = f"the live display ended early: {error!r}"

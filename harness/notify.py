@@ -6,6 +6,7 @@ of chats do, so that nothing but its host is ever written or printed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -97,8 +98,9 @@ class Notifier:
         try:
             while True:
                 last = self._stop.wait(POLL_S)
-                for event in self._events.read():
-                    self._look(event)
+                with contextlib.suppress(OSError):  # the record can't be read just now; the next look tells
+                    for event in self._events.read():
+                        self._look(event)
                 while self._owed and not self._over:
                     self._send(self._owed[0])
                 if last or self._over:
@@ -110,7 +112,8 @@ class Notifier:
     def _look(self, event: Event) -> None:
         if event.name == "cutover.planned":
             self._color = str(event.fields.get("to_side") or "")
-        elif event.name == "cutover.acknowledged":
+        # a move that wasn't answered, and turned out to have happened, changed the color too
+        elif event.name == "cutover.acknowledged" or (event.name == "cutover.settled" and event.fields.get("happened")):
             wall = time.time() - (time.monotonic_ns() - event.t) / 1e9
             self._owed.append(message(event, self._color, self._about(), wall))
 

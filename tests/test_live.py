@@ -179,6 +179,26 @@ def test_the_block_goes_without_a_trace_and_pytest_writes_on_where_it_was(line: 
     assert not after.hidden
 
 
+def test_what_is_said_meanwhile_stays_and_pytests_line_begins_anew() -> None:
+    for captured in (True, False):
+        file = Tty()
+        screen = choose(file, {"TERM": "xterm"}, "x", verbosity=0, captured=captured, color="no")
+        file.write("test_x.py ")
+        screen.open("test_x.py ")
+        screen.show(Progress(), at(1))
+        screen.say("[bluegreen] waiting [for] another")
+        screen.show(Progress(), at(2))
+        screen.close()
+        file.write(".")
+        terminal = Terminal()
+        terminal.feed(file.getvalue())
+        assert [line for line in terminal.lines if line] == [
+            "test_x.py",
+            "[bluegreen] waiting [for] another",
+            "test_x.py .",
+        ]
+
+
 def test_more_is_shown_with_v_and_one_line_with_q() -> None:
     (quiet, _), (normal, _), (verbose, _) = (live_block("x ", verbosity) for verbosity in (-1, 0, 1))
     lengths = [sum(1 for line in one.lines if line) for one in (quiet, normal, verbose)]
@@ -237,6 +257,7 @@ def test_a_display_that_can_not_be_written_ends_and_nothing_else_does(tmp_path: 
         time.sleep(0.01)
     assert not live._thread.is_alive()
     live.stop()
+    assert live.broke == "the live display ended early: OSError('the terminal is gone')"
 
 
 def test_events_that_are_no_json_are_left_out(tmp_path: Path) -> None:

@@ -104,6 +104,19 @@ def test_each_change_of_color_is_told_once(tmp_path: Path, chat: Callable[..., C
     assert len(read(tmp_path).named("notify.sent", "notify.failed")) == 2
 
 
+def test_a_move_that_was_not_answered_and_happened_is_told_too(tmp_path: Path, chat: Callable[..., Chat]) -> None:
+    there = chat(200)
+    with Journal(tmp_path) as journal:
+        notifier = Notifier(Webhook(there.url), tmp_path, journal, lambda: ABOUT)
+        notifier.start()
+        journal.event("cutover.planned", move="cutover", at_ns=1, to_side="green")
+        journal.event("cutover.settled", move="cutover", happened=False)
+        journal.event("cutover.settled", move="cutover", happened=True)
+        (found,) = told(tmp_path)
+        notifier.stop()
+    assert found.name == "notify.sent" and [body["color"] for _, body in there.got] == ["green"]
+
+
 def test_a_failed_attempt_is_repeated_a_bounded_number_of_times(
     tmp_path: Path, chat: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch
 ) -> None:

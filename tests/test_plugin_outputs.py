@@ -200,6 +200,28 @@ def test_the_block_shows_what_goes_on_and_leaves_nothing(rehearse: Rehearsal, ar
     assert any(line.startswith(result) for line in terminal.lines), shown
 
 
+SAYING = (
+    SLOWLY
+    + """
+    from harness.fixtures import say
+    say(pytestconfig)("waiting for another run")
+    time.sleep(0.6)
+"""
+)
+
+
+@pytest.mark.processes
+def test_what_the_harness_says_meanwhile_is_whole_and_stays(rehearse: Rehearsal) -> None:  # noqa: F811
+    body = SAYING.replace("test_slowly(release, load)", "test_slowly(release, load, pytestconfig)")
+    rehearse.pytester.makepyfile(test_inner=HEAD + body)
+    terminal = Terminal()
+    for piece in on_a_terminal(rehearse):
+        terminal.feed(re.sub(r"\x1b\[0?m", "", piece).replace("\r\n", "\n"))
+    lines = terminal.lines
+    assert lines.count("[bluegreen] waiting for another run") == 1, lines
+    assert any(line.startswith("test_inner.py .") for line in lines) and "longest gap" not in "".join(lines)
+
+
 @pytest.mark.processes
 def test_with_s_what_the_test_says_stays_whole(rehearse: Rehearsal) -> None:  # noqa: F811
     rehearse.pytester.makepyfile(test_inner=HEAD + SLOWLY)

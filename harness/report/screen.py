@@ -6,6 +6,7 @@ after plain lines the beginning of pytest's line is written again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -29,6 +30,9 @@ class Screen(Protocol):
     def show(self, progress: Progress, now_ns: int) -> None:
         """Show the present moment."""
 
+    def say(self, text: str) -> None:
+        """Show a line that stays; from any thread."""
+
     def close(self) -> None:
         """End, leaving the terminal as it was; a second call does nothing."""
 
@@ -51,6 +55,7 @@ class Block:
         self._verbosity = verbosity
         self._line = ""
         self._open = False
+        self._said = False
         self._live = Live(
             console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )
@@ -67,13 +72,20 @@ class Block:
         """Redraw."""
         self._live.update(block(self._title, progress, now_ns, self._verbosity), refresh=True)
 
+    def say(self, text: str) -> None:
+        """Show the line above the block."""
+        self._said = True
+        self._console.print(text, markup=False, soft_wrap=True)
+
     def close(self) -> None:
         """Erase the block; the cursor goes to where pytest writes on."""
         if not self._open:
             return
         self._open = False
         self._live.stop()
-        if self._line:
+        if self._said:
+            self._console.file.write(self._line)
+        elif self._line:
             from rich.cells import cell_len
 
             # relative, and not a saved position: the terminal may have scrolled
@@ -97,6 +109,7 @@ class Plain:
         self._told = 0
         self._wrote = False
         self._last_ns = 0
+        self._lock = threading.Lock()
 
     def open(self, line: str) -> None:
         """Begin; nothing is written before there is something to say."""
@@ -116,12 +129,17 @@ class Plain:
                 self._write(f"{PREFIX} {view.elapsed_s:6.1f} s  {line_of(view)}")
             self._last_ns = now_ns
 
+    def say(self, text: str) -> None:
+        """Write the line, whatever the verbosity."""
+        self._write(text)
+
     def _write(self, text: str) -> None:
-        if not self._wrote and self._line:
-            self._file.write("\n")
-        self._wrote = True
-        self._file.write(text + "\n")
-        self._file.flush()
+        with self._lock:
+            if not self._wrote and self._line:
+                self._file.write("\n")
+            self._wrote = True
+            self._file.write(text + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Begin pytest's line again, if anything was written into it."""
