@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -166,8 +167,8 @@ def test_slowly(release, load):
 """
 
 
-def on_a_terminal(rehearse: Rehearsal, *args: str) -> Iterator[str]:  # noqa: F811
-    """The output of an inner run whose terminal is a terminal, piece by piece."""
+def on_a_terminal(rehearse: Rehearsal, *args: str, interrupt_at: str = "") -> Iterator[str]:  # noqa: F811
+    """The output of an inner run whose terminal is a terminal, piece by piece; Ctrl-C once a text is seen."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin"]
     command += [f"--bg-config={ROOT / 'bluegreen.toml'}", "--color=no", *args]
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
@@ -179,6 +180,9 @@ def on_a_terminal(rehearse: Rehearsal, *args: str) -> Iterator[str]:  # noqa: F8
         os.close(theirs)
         with os.fdopen(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):  # EIO: the child is gone
             while raw := file.read(65536):
+                if interrupt_at and interrupt_at in raw.decode(errors="replace"):
+                    child.send_signal(signal.SIGINT)
+                    interrupt_at = ""
                 yield raw.decode(errors="replace")
         child.wait(timeout=30)
 
@@ -220,6 +224,17 @@ def test_what_the_harness_says_meanwhile_is_whole_and_stays(rehearse: Rehearsal)
     lines = terminal.lines
     assert lines.count("[bluegreen] waiting for another run") == 1, lines
     assert any(line.startswith("test_inner.py .") for line in lines) and "longest gap" not in "".join(lines)
+
+
+@pytest.mark.processes
+def test_an_interrupted_run_leaves_the_terminal_as_it_was(rehearse: Rehearsal) -> None:  # noqa: F811
+    rehearse.pytester.makepyfile(test_inner=HEAD + SLOWLY.replace("1.6", "30"))
+    terminal = Terminal()
+    for piece in on_a_terminal(rehearse, interrupt_at="longest gap"):
+        terminal.feed(re.sub(r"\x1b\[0?m", "", piece).replace("\r\n", "\n"))
+    shown = "\n".join(terminal.lines)
+    assert "KeyboardInterrupt" in shown and "test_slowly[service]: interrupted" in shown, shown
+    assert "longest gap" not in shown and not terminal.hidden
 
 
 @pytest.mark.processes
