@@ -88,6 +88,10 @@ def test_a_gap_that_still_lasts_is_shown_before_it_ends() -> None:
     state = folded(replace(timeline, events=tuple(one for one in timeline.events if one.t < at(5))))
     view = state.view(at(9.5))
     assert view.gap_ms == pytest.approx(4000, abs=20) and view.gap_class == "fresh"
+    state.event(event(9.0, "watch.finished", seconds=8))  # from here on silence may be the load's own end
+    assert state.view(at(9.5)).gap_ms < 100
+    state.event(event(9.4, "cutover.planned", move="rollback", at_ns=at(10.4)))
+    assert state.view(at(9.5)).gap_ms > 3900
 
 
 def test_the_phase_and_the_time_left_follow_the_events() -> None:

@@ -78,6 +78,7 @@ class Progress:
     _began: int = 0
     _until: int | None = None
     _loaded: bool = False
+    _ending: bool = False
     _level: str = "user"
     _rates: dict[str, float] = field(default_factory=dict)
     _sent: Counter[str] = field(default_factory=Counter)
@@ -97,6 +98,8 @@ class Progress:
             self._rates = {str(name): float(rate) for name, rate in dict(event.fields.get("classes") or {}).items()}
         elif event.name == "load.stopped":
             self._loaded = False
+        # After a watch most scenarios end their load, and only its end is an event: silence then is no gap.
+        self._ending = event.name == "watch.finished" or (self._ending and event.name not in _GOES_ON)
         told = phase_of(event)
         if told is not None:
             self.phase, self._until = told, _until(event)
@@ -155,7 +158,9 @@ class Progress:
         span = RATE_BUCKETS * BUCKET_NS / 1e9
         gap_ms, gap_class = 0.0, ""
         for name, gap in self._gaps.items():
-            running = now_ns - SETTLES_NS - gap.last - 1e9 / self._rates[name] if self._loaded else 0.0
+            running = (
+                now_ns - SETTLES_NS - gap.last - 1e9 / self._rates[name] if self._loaded and not self._ending else 0.0
+            )
             longest = max(gap.longest, running) / 1e6
             if longest > gap_ms:
                 gap_ms, gap_class = longest, name
@@ -197,6 +202,7 @@ class _Told(dict[str, Any]):
         return "?"
 
 
+_GOES_ON: Final = ("cutover.planned", "cutover.sent", "watch.started", "load.started")
 _PHASES: Final[Mapping[str, str]] = {
     "run.started": "set-up",
     "install.ready": "{version} is live on {side}",
