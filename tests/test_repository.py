@@ -126,6 +126,8 @@ def test_nothing_below_imports_the_plugin(package: str) -> None:
         ("pytest_kind", {"harness/cluster/kind.py"}),
         # the benchmark's users are Locust's own clients: measuring them needs them
         ("locust", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
+        ("opentelemetry", {"harness/otel.py"}),
+        ("rich", {"harness/report/screen.py"}),
         ("gevent", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
     ],
 )
@@ -137,6 +139,7 @@ def test_the_doors_are_used() -> None:
     """So that the test above can't pass by looking at nothing."""
     assert "harness/cluster/kind.py" in users_of("pytest_kind")
     assert users_of("kubernetes")
+    assert users_of("opentelemetry") and users_of("rich")
     assert users_of("locust") == {"loadtests/steady.py", "benchmarks/locust_users.py"}
     assert len(MODULES) > 50
 
