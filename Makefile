@@ -49,7 +49,7 @@ bench: .venv/.installed ## numbers, to artifacts/latest/bench/
 
 lock: .venv/.installed ## write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra dev pyproject.toml -o requirements/dev.txt
+	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra otel --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove everything this project ever made: clusters, cache, artifacts, .venv
 	@PYTHONDONTWRITEBYTECODE=1 $(or $(wildcard $(BIN)/python),$(PYTHON)) -m harness.cli clean --all  # needs no package

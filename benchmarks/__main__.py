@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import instrument, report, startup
+from benchmarks import instrument, live, report, startup
 
 PARTS: dict[str, Callable[[], int | None]] = {
     "startup": startup.main,
     "instrument": instrument.main,
+    "live": live.main,
     "report": report.main,
 }
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import __version__, cli_cluster, cli_show
+from harness import __version__, cli_cluster, cli_results, cli_show
 from harness.errors import EXIT_CONFIGURATION, EXIT_PASS, HarnessError
 from harness.exits import OF_VERDICT
 from harness.objective import objective
@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     begin.add_argument("--force", action="store_true", help="replace the file if it exists")
     editors = commands.add_parser("schema", help="print the JSON schema of bluegreen.toml", allow_abbrev=False)
     showing = cli_show.add(commands)
-    for command in (recheck, clean, begin, editors, showing, *cli_cluster.add(commands)):
+    further = (*cli_cluster.add(commands), *cli_results.add(commands))
+    for command in (recheck, clean, begin, editors, showing, *further):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -130,6 +131,8 @@ COMMANDS = {
     "recheck": _recheck,
     "clean": _clean,
     "show": cli_show.run,
+    "compare": cli_results.run,
+    "trace": cli_results.run,
     **dict.fromkeys(cli_cluster.COMMANDS, _on_yours),
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import collecting
+from harness.attending import ATTENDANT
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
@@ -132,7 +133,8 @@ def scenario(
         request.node.stash[CURRENT] = current
         bluegreen_run.begin(node_id)
         try:
-            yield current
+            with request.config.stash[ATTENDANT].attending(current):
+                yield current
         finally:
             del request.node.stash[CURRENT]
 
@@ -142,6 +144,7 @@ def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config)
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
+    scenario.namespace = namespace.name
     released = start(app, cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     return released
@@ -236,6 +239,9 @@ def say(config: pytest.Config) -> Callable[[str], None]:
     writer = config.get_terminal_writer()
 
     def one(text: str) -> None:
+        attendant = config.stash.get(ATTENDANT, None)
+        if attendant is not None and attendant.say(f"[bluegreen] {text}"):
+            return
         if capture is None:
             writer.line(f"[bluegreen] {text}")
             return

@@ -59,6 +59,7 @@ class Scenario:
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
     failed: bool = False
+    namespace: str = ""
 
     @property
     def run_tag(self) -> str:
@@ -146,11 +147,12 @@ class Scenario:
             "evidence": str(self.folder),
         }
         self.run.add(self.node_id, record)
+        repeat = self.run.repeat(self.node_id)
         if verdict == "fail":
-            error = pytest.fail.Exception(failure_text(record, timeline), pytrace=False)
+            error = pytest.fail.Exception(failure_text(record, timeline, repeat), pytrace=False)
             raise error from (raised if isinstance(raised, ReleaseError) else None)
         if verdict == "inconclusive":
-            raise Inconclusive(failure_text(record, timeline))
+            raise Inconclusive(failure_text(record, timeline, repeat))
 
     def abandon(self, error: Exception) -> None:
         """The harness broke: keep the evidence, judge nothing."""

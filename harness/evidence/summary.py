@@ -67,7 +67,8 @@ def scenario_record(
     lag = worst_lag(timeline)
     totals, by_class = _samples(timeline)
     flips = [move for move in timeline.flips() if move.acknowledged_ns is not None]
-    bad = sum(1 for move in flips if _lost_something(timeline, move))
+    moves = [_move(timeline, move) for move in flips]
+    bad = sum(1 for move in moves if move["lost_something"])
     reconciled = reconcile(timeline, timeline.arrivals) if timeline.arrivals is not None and timeline.loaded else None
     not_proven = [*unproven, *_unproven_revisions(timeline, findings), *_unproven_arrivals(timeline, reconciled)]
     lost = totals["failed"] + totals["unknown"]
@@ -93,6 +94,7 @@ def scenario_record(
         "cutover_loss_upper_95": loss_rate_upper(bad, len(flips)),
         "cutover": _moves(timeline, "cutover"),
         "rollback": _moves(timeline, "rollback"),
+        "moves": moves,
         **gaps(timeline),
         "outages": [_outage(timeline, outage) for outage in outages(timeline)],
         "faults": faults(timeline),
@@ -161,6 +163,12 @@ def _lost_something(timeline: Timeline, move: Move) -> bool:
 def _moves(timeline: Timeline, name: str) -> dict[str, object]:
     flips = [move for move in timeline.flips() if move.move == name]
     return worst(milestones(timeline, move) for move in flips).to_dict() if flips else {}
+
+
+def _move(timeline: Timeline, move: Move) -> dict[str, object]:
+    """One acknowledged move: what a comparison of runs takes its medians of."""
+    lost = _lost_something(timeline, move)
+    return {"move": move.move, "lost_something": lost, **milestones(timeline, move).to_dict()}
 
 
 def _outage(timeline: Timeline, outage: Outage) -> dict[str, Any]:

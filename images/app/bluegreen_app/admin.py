@@ -1,6 +1,7 @@
 """What only the cluster reaches: port 8081, which is in no Service.
 
 GET  /state               counters and switches
+GET  /metrics             rate, errors and duration of users' requests, for Prometheus
 GET  /drain?seconds=      begin the drain and answer when it has ended: the kubelet's preStop hook can only GET
 POST /drain?seconds=      begin the drain and answer at once
 POST /cpu?ms=             set the CPU cost of a user's request
@@ -16,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from . import metrics
 from .arrivals import Ledger
 from .drain import Drain
 from .settings import bounded
@@ -28,6 +30,7 @@ def build(state: State, ledger: Ledger, drain: Drain) -> Starlette:
     return Starlette(
         routes=[
             Route("/state", admin.state),
+            Route("/metrics", admin.metrics),
             Route("/drain", admin.drain, methods=["GET", "POST"]),
             Route("/cpu", admin.cpu, methods=["POST"]),
             Route("/fail", admin.fail, methods=["POST"]),
@@ -48,6 +51,16 @@ class _Admin:
 
     async def state(self, _: Request) -> Response:
         return JSONResponse(self._snapshot())
+
+    async def metrics(self, _: Request) -> Response:
+        state = self._state
+        gauges = {
+            "ready": state.ready,
+            "draining": state.draining,
+            "connections_open": self._drain.open_connections,
+            "requests_in_flight": state.in_flight,
+        }
+        return Response(state.metrics.text(gauges), headers={"content-type": metrics.CONTENT_TYPE})
 
     async def drain(self, request: Request) -> Response:
         default = str(self._state.settings.drain_seconds)

@@ -123,13 +123,9 @@ class Arrivals:
             await self._app(scope, receive, send)
         finally:
             self._state.in_flight -= 1
-            fields = {
-                "request_id": request_id,
-                "method": method,
-                "path": path,
-                "status": scope["state"].get("status", 0),
-                "ms": round((time.monotonic_ns() - now_ns) / 1e6, 3),
-            }
+            status, ms = scope["state"].get("status", 0), (time.monotonic_ns() - now_ns) / 1e6
+            self._state.metrics.observe(request_id, status, ms / 1e3)
+            fields = {"request_id": request_id, "method": method, "path": path, "status": status, "ms": round(ms, 3)}
             _log.info("request", extra={"fields": fields})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from .metrics import Metrics
 from .settings import Settings
 
 ORDERS_KEPT = 100_000
@@ -23,11 +24,13 @@ class State:
         last_arrival_ns: CLOCK_MONOTONIC of the last arrival; 0 before the first.
         applied: POSTs applied, every repetition counted.
         applied_again: POSTs applied whose id had been applied before.
+        metrics: counts and durations of users' requests, for GET /metrics.
 
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.metrics = Metrics(settings.identity)
         self.cpu_ms = settings.cpu_ms
         self.fail_rate = 0.0
         self.draining = False
