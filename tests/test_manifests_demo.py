@@ -106,7 +106,13 @@ def test_the_description_names_what_the_manifests_have(demo: str) -> None:
     assert service["spec"]["ports"][0]["port"] == toml["service"]["port"]
     assert toml["service"]["selector_key"] in service["spec"]["selector"]
     (rule,) = ingress["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
+    path, *others = rule["http"]["paths"]
+    # Contour upgrades only on a path that is in the rules as its annotation names it
+    upgraded = ingress["metadata"].get("annotations", {}).get("projectcontour.io/websocket-routes", "")
+    assert [(other["path"], other["backend"]) for other in others] == [
+        (one, path["backend"]) for one in upgraded.split()
+    ]
+    assert upgraded == ("/ws" if demo == "demo" else "")
     assert (ingress["metadata"]["name"], rule["host"], path["path"]) == tuple(toml["ingress"].values())
     assert path["backend"]["service"] == {"name": toml["service"]["name"], "port": {"number": toml["service"]["port"]}}
 
@@ -169,6 +175,7 @@ def test_the_times_of_leaving_fit_into_each_other() -> None:
     env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
     drain, keep_alive = int(env["DRAIN_SECONDS"]), int(env["KEEP_ALIVE_SECONDS"])
     assert keep_alive < drain
+    assert 0 < int(env["DRAIN_SOCKET_SECONDS"]) < drain
     assert drain + LAST_WORDS_SECONDS < pod["terminationGracePeriodSeconds"]
     assert container["lifecycle"]["preStop"]["httpGet"] == {"path": "/drain", "port": "admin"}
     timeout = read("demo", "ingress.yaml")["metadata"]["annotations"]["projectcontour.io/response-timeout"]

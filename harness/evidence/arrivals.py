@@ -5,6 +5,7 @@ One file per pod, ``<pod>.arrivals``, appended to, one line a fact; ``<pod>`` is
     S <CLOCK_MONOTONIC ns> <pod> <revision>                 a process began the record, or went on with it
     A <CLOCK_MONOTONIC ns> <request id> <method> <path>     a request arrived; written before it is handled
     P <CLOCK_MONOTONIC ns> <request id>                     a POST was applied; written before it is answered
+    W <CLOCK_MONOTONIC ns> <request id> <number>            a message came over a WebSocket; written before its answer
 
 A record that lacks something is called ``<pod>.arrivals.broken``. A request id is ``<run tag>-<class>-<seq>``; lines
 with other ids (the smoke check, whoever looks by hand) say nothing of the load, only that the record went on.
@@ -30,7 +31,9 @@ Facts = npt.NDArray[np.void]
 FACT: Final = np.dtype([("t", "<i8"), ("seq", "<u8"), ("cls", "u1")])
 
 _WORD: Final = rb"[!-~]+"
-_LINE: Final = re.compile(rb"^(?:A \d{1,18} %b %b %b|P \d{1,18} %b|S \d{1,18} %b %b)$" % ((_WORD,) * 6), re.MULTILINE)
+_LINE: Final = re.compile(
+    rb"^(?:A \d{1,18} %b %b %b|P \d{1,18} %b|S \d{1,18} %b %b|W \d{1,18} %b \d{1,19})$" % ((_WORD,) * 7), re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Leave without losing anyone: readiness off, ``Connection: close`` on every answer, wait, then exit.
+"""Leave without losing anyone: readiness off, ``Connection: close`` on every answer, WebSockets closed, wait, exit.
 
 A server's own graceful shutdown is no drain: it closes the listener first and cuts idle connections at once, while
 the cluster still sends new ones. Here the listener stays open until users have stopped coming.
@@ -41,6 +41,8 @@ class Drain:
     Args:
         state: the pod's counters; ``draining`` is set here and never unset.
         open_connections: how many connections of users are open now.
+        leave: has the WebSockets closed within so many seconds, one after the other.
+        socket_seconds: how many that are, unless the drain is shorter.
         quiet_seconds: how long no user's request may have arrived before the drain ends.
         every: pause between two looks, in seconds.
         clock: CLOCK_MONOTONIC in ns; tests pass a fake one.
@@ -52,7 +54,9 @@ class Drain:
         self,
         state: State,
         open_connections: Callable[[], int],
+        leave: Callable[[float], None],
         *,
+        socket_seconds: float,
         quiet_seconds: float,
         every: float = 0.05,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -60,6 +64,8 @@ class Drain:
     ) -> None:
         self._state = state
         self._open_connections = open_connections
+        self._leave = leave
+        self._socket_seconds = socket_seconds
         self._quiet_ns = int(quiet_seconds * 1e9)
         self._every = every
         self._clock = clock
@@ -88,6 +94,7 @@ class Drain:
             return
         self._begun_ns, self._deadline_ns = self._clock(), deadline_ns
         self._state.draining = True
+        self._leave(min(seconds, self._socket_seconds))
         _log.info("drain.begun", extra={"fields": {"seconds": seconds, "open": self.open_connections}})
         self._task = asyncio.get_running_loop().create_task(self._run())
 
