@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -189,7 +190,7 @@ def _set_after(seconds: float, event: asyncio.Event) -> None:
     asyncio.get_running_loop().call_later(seconds, event.set)
 
 
-async def _first(*tasks: asyncio.Future[object]) -> None:
+async def _first(*tasks: asyncio.Future[Any]) -> None:
     """Wait for the first task; end the others, and wait until they have ended: only then another may send."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
