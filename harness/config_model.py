@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,13 @@ REFUSED_BY_SMOKE = "{refused_by_smoke}"
 """A scenario's word for a version that smoke must refuse."""
 BREAKS_AFTER_CUTOVER = "{breaks_after_cutover}"
 """A scenario's word for a version that passes smoke and breaks under traffic."""
+
+OWN_POLICY = "drain"
+"""The way of ending a pod that the application's own manifests have."""
+NAIVE = "naive"
+"""A scenario's word for pods that end at once."""
+SLEEP = "sleep"
+"""A scenario's word for pods that wait, and then end at once."""
 
 SCHEMA = 1
 MAX_RATE = 1000.0
@@ -165,6 +172,10 @@ class Admin:
 
     port: Annotated[int, Key("the port", low=1, high=65535)]
     state: Annotated[str, Key("path of its state", default="/state", form=PATH, like="/state")]
+    drain: Annotated[
+        str | None,
+        Key("path by which a POST makes a pod's users leave while it goes on", form=PATH, like="/drain"),
+    ]
 
 
 @dataclass(frozen=True)
@@ -183,6 +194,23 @@ class Bad:
 
     refused_by_smoke: Annotated[str | None, Key("ready, and answers with errors", form=_TAG, like="v2-broken")]
     breaks_after_cutover: Annotated[str | None, Key("passes smoke, breaks under traffic", form=_TAG, like="v2-breaks")]
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The application with other ways of ending a pod, for the scenarios that tell what each costs its users.
+
+    Those are skipped by name without it.
+    """
+
+    naive: Annotated[
+        Path | None,
+        Key("folder of manifests whose pods end at once", like="manifests/policies/naive", folder=True),
+    ]
+    sleep: Annotated[
+        Path | None,
+        Key("folder of manifests whose pods wait, and then end at once", like="manifests/policies/sleep", folder=True),
+    ]
 
 
 @dataclass(frozen=True)
@@ -251,13 +279,34 @@ class Config:
     admin: Annotated[Admin | None, Key("")]
     limits: Annotated[Limits, Key("")]
     bad: Annotated[Bad, Key("")]
+    policies: Annotated[Policies, Key("")]
     load: Annotated[Load, Key("")]
     build: Annotated[Build | None, Key("")]
+
+    @property
+    def drains(self) -> bool:
+        """A pod can be asked to make its users leave."""
+        return self.admin is not None and self.admin.drain is not None
 
     @property
     def first(self) -> Request:
         """The first of the requests that take turns, or the only one."""
         return self.requests[0] if self.requests else self.request
+
+    def under(self, policy: str) -> Config:
+        """The application whose pods end by another policy: a key of [policies], or "drain", its own.
+
+        Raises:
+            ConfigurationError: the configuration has no manifests for it.
+
+        """
+        if policy == OWN_POLICY:
+            return self
+        folder = getattr(self.policies, policy, None)
+        if folder is None:
+            mend = f'add it under [policies]: {policy} = "a folder of manifests"'
+            raise ConfigurationError(f"{self.file} has no manifests for the policy {policy}", mend)
+        return replace(self, app=replace(self.app, manifests=folder))
 
     def version(self, word: str) -> str:
         """The version that a scenario's word stands for; what is no word is a version itself.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import collecting
+from harness.config_model import OWN_POLICY
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
@@ -101,11 +102,12 @@ def scenario(
         pytest.skip(f"{app.app.name} has no [ingress] in {app.file}")
     for reason in _obstacles(request, cluster, path):
         pytest.skip(reason)
-    if needs := request.node.get_closest_marker("needs"):
-        try:
-            app.version(needs.args[0])
-        except ConfigurationError as error:
-            pytest.skip(error.what)
+    for name, fits in (("needs", app.version), ("policy", app.under)):
+        if marked := request.node.get_closest_marker(name):
+            try:
+                fits(marked.args[0])
+            except ConfigurationError as error:
+                pytest.skip(error.what)
     node_id = request.node.nodeid
     folder = bluegreen_run.run.scenario_folder(node_id, bluegreen_run.attempt(node_id))
     marker = request.node.get_closest_marker("promises")
@@ -116,6 +118,7 @@ def scenario(
             "run.started",
             scenario=node_id,
             path=path,
+            policy=policy_of(request.node),
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
@@ -138,11 +141,13 @@ def scenario(
 
 
 @pytest.fixture
-def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config) -> Release:
+def release(
+    request: pytest.FixtureRequest, scenario: Scenario, namespace: Place, cluster: Cluster, app: Config
+) -> Release:
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
-    released = start(app, cluster, namespace, scenario)
+    released = start(app.under(policy_of(request.node)), cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     return released
 
@@ -228,6 +233,12 @@ def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
     file = Path(config.rootpath) / given
     # the scenarios that come with an installed harness name files that come with it too
     return load(root() / given if marker and not file.exists() else file)
+
+
+def policy_of(item: pytest.Item) -> str:
+    """How a scenario's pods end: its marker's policy, or the application's own."""
+    marker = item.get_closest_marker("policy")
+    return str(marker.args[0]) if marker else OWN_POLICY
 
 
 def say(config: pytest.Config) -> Callable[[str], None]:

@@ -43,6 +43,7 @@ MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
     "paths(*names, smoke=None): where the scenario runs, of service and ingress (default: both), and as smoke tier",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
+    "policy(name): the pods end as [policies] NAME says; it is skipped by name where the configuration has none",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
     "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
     "smoke: the smallest tier: one cutover and one rollback",

@@ -22,7 +22,7 @@ from harness.checks.promises import (
     steady_generator,
 )
 from harness.config import Config
-from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
+from harness.config_model import BREAKS_AFTER_CUTOVER, NAIVE, NEW, OLD, REFUSED_BY_SMOKE, SLEEP
 from harness.faults.meddler import Meddler
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release
@@ -35,10 +35,12 @@ def nobody() -> None:
 __all__ = [
     "BREAKS_AFTER_CUTOVER",
     "CUTOVER",
+    "NAIVE",
     "NEW",
     "OLD",
     "REFUSED_BY_SMOKE",
     "ROLLBACK",
+    "SLEEP",
     "Config",
     "Load",
     "Meddler",

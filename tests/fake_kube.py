@@ -162,6 +162,13 @@ class FakeKube:
         state = self.usage.pop(0) if len(self.usage) > 1 else self.usage[0]
         return json.dumps(state).encode()
 
+    def post_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        self.calls.append(("post", pod, f"{port}{path}"))
+        return b"{}"
+
+    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
+        return {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 5}}}}
+
     def watch_slices(self, namespace: str, service: str, stop: threading.Event) -> Iterator[tuple[Endpoint, ...]]:
         while self.slices:
             item = self.slices.pop(0)

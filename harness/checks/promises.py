@@ -81,9 +81,18 @@ def refused(reason_contains: str = "", stage: str = "smoke") -> Promise:
     return Promise("refused", {"reason_contains": reason_contains, "stage": stage})
 
 
-def loses(*classes: str, at_most_ms: float | None = None) -> Promise:
-    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`."""
-    return Promise("loses", {"classes": classes, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+def loses(*classes: str, may: Iterable[str] = (), at_most_ms: float | None = None) -> Promise:
+    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`.
+
+    Args:
+        classes: each must lose something.
+        may: whether these do is a race, so that either is right; any other that loses is a fail.
+        at_most_ms: None for no bound.
+
+    """
+    allowed = _names(may)
+    params = {"classes": classes, **({"may": allowed} if allowed else {})}
+    return Promise("loses", {**params, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
 
 
 def rolled_back_by_watch() -> Promise:

@@ -70,13 +70,18 @@ def _told(timeline: Timeline, name: str) -> str:
 
 
 @check("loses")
-def loses(timeline: Timeline, *, classes: Sequence[str], at_most_ms: float | None = None) -> Finding:
-    """Passes only if exactly these classes have judged losses, and their outages are provably short enough."""
+def loses(
+    timeline: Timeline, *, classes: Sequence[str], may: Sequence[str] = (), at_most_ms: float | None = None
+) -> Finding:
+    """Passes only if exactly these classes have judged losses, and their outages are provably short enough.
+
+    Those in `may` have them or not; how many is told.
+    """
     ran = [spec.name for spec in timeline.classes]
     issued = {name: losses(timeline, name).issued for name in {*ran, *classes}}
     losing = {name for name in ran if losses(timeline, name).judged}
     wanted = set(classes)
-    unexpected, spared = sorted(losing - wanted), sorted(name for name in wanted - losing if issued[name])
+    unexpected, spared = sorted(losing - wanted - set(may)), sorted(name for name in wanted - losing if issued[name])
     absent = sorted(name for name in wanted if not issued[name])
     number, limit = float(len(losing)), float(len(wanted))
     if unexpected:

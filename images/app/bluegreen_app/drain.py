@@ -72,6 +72,7 @@ class Drain:
         self._sleep = sleep
         self._begun_ns = 0
         self._deadline_ns = 0
+        self._go = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._result: asyncio.Future[Drained] | None = None
 
@@ -80,15 +81,19 @@ class Drain:
         """How many connections of users are open now."""
         return self._open_connections()
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, *, stay: bool = False) -> None:
         """Begin the drain, from within the event loop.
 
         Args:
+            stay: the process goes on afterwards, empty and not ready, until this is called without it: a container
+                that ended by itself would be started anew, and be ready.
             seconds: the longest it may take from now. A second call can shorten a drain, never lengthen it:
                 whoever waits for its end was promised the first bound.
 
         """
         deadline_ns = self._clock() + int(seconds * 1e9)
+        if not stay:
+            self._go.set()
         if self._task is not None:
             self._deadline_ns = min(self._deadline_ns, deadline_ns)
             return
@@ -101,6 +106,11 @@ class Drain:
     async def finished(self) -> Drained:
         """Wait until a drain has ended, whether or not it has begun yet."""
         return await asyncio.shield(self._future())
+
+    async def over(self) -> None:
+        """Wait until a drain has ended and the process need not stay."""
+        await self.finished()
+        await self._go.wait()
 
     async def _run(self) -> None:
         while True:  # ends at the deadline at the latest

@@ -74,7 +74,7 @@ async def serve(settings: Settings) -> None:
             tasks.create_task(internal.serve([admin_socket]))
             ports = {"port": public_socket.getsockname()[1], "admin_port": admin_socket.getsockname()[1]}
             _log.info("listening", extra={"fields": ports})
-            await drain.finished()
+            await drain.over()
             public.should_exit = True
             await serving
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer

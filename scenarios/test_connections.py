@@ -1,0 +1,90 @@
+"""Connections: what those that are open, or under way, at the flip notice when the old side is taken away."""
+
+import pytest
+
+from harness.words import (
+    CUTOVER,
+    NAIVE,
+    NEW,
+    OLD,
+    SLEEP,
+    Load,
+    Release,
+    answered_within,
+    enough,
+    loses,
+    nobody,
+    nothing_lost,
+    only,
+)
+
+
+def _released(release: Release) -> None:
+    release.deploy(NEW)
+    release.smoke()
+
+
+@pytest.mark.fast
+@pytest.mark.promises(
+    nothing_lost(),
+    answered_within(),
+    enough(2000),
+    only(NEW, after=CUTOVER, within=2.0),
+)
+def test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain(release: Release, load: Load) -> None:
+    """Nobody waits for the old side's users: its pods ask them to leave, and go when they have."""
+    _released(release)
+    with load.steady():
+        release.cutover()
+        release.retire(after=0, despite_users=True)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.policy(NAIVE)
+@pytest.mark.promises(loses("slow", may=("fresh", "busy", "idle", "post")))
+def test_retiring_the_old_side_at_once_cuts_what_is_under_way_where_its_pods_just_end(
+    release: Release, load: Load
+) -> None:
+    """The twin: the process ends at the first signal. Slow answers are cut; who else is hit is a race."""
+    _released(release)
+    with load.steady():
+        release.cutover()
+        release.retire(after=0, despite_users=True)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.policy(SLEEP)
+@pytest.mark.promises(loses(may=("busy", "idle")), only(NEW, after=CUTOVER, within=2.0))
+def test_retiring_the_old_side_at_once_where_its_pods_wait_and_end(release: Release, load: Load) -> None:
+    """The half measure: the wait outlives the endpoints and the slow answers, but no connection that is kept."""
+    _released(release)
+    with load.steady():
+        release.cutover()
+        release.retire(after=0, despite_users=True)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.promises(nothing_lost(), answered_within(), only(NEW, after=CUTOVER, within=2.0))
+def test_draining_the_old_side_first_lets_it_be_retired_empty(release: Release, load: Load) -> None:
+    """The old side is asked to send its users away while it lives on; later nobody is there, and it goes."""
+    _released(release)
+    with load.steady():
+        release.cutover()
+        release.watch(seconds=3, breached=nobody)
+        release.drain()
+        release.retire(after=0)
+        release.watch(seconds=3, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.policy(NAIVE)
+@pytest.mark.promises(loses("slow", may=("fresh", "busy", "idle", "post")))
+def test_retiring_five_times_where_pods_just_end(release: Release, load: Load) -> None:
+    """Five releases in a row, each old side taken away at once: how often which class is hit is in the record."""
+    with load.steady():
+        for version in (NEW, OLD, NEW, OLD, NEW):
+            release.deploy(version)
+            release.smoke()
+            release.cutover()
+            release.retire(after=0, despite_users=True)
+            release.watch(seconds=3, breached=nobody)
