@@ -112,6 +112,7 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "pods": lambda kube: kube.pods("ns"),
     "events": lambda kube: kube.events("ns"),
     "log_tail": lambda kube: kube.log_tail("ns", "p", "api", 5),
+    "post_raw": lambda kube: kube.post_raw("ns", "p", 9000, "/drain"),
     "get_raw": lambda kube: kube.get_raw("ns", "p", 9000, "/state"),
     "objects": lambda kube: kube.objects("ns", "deployments", "apps/v1"),
     "run_job": lambda kube: kube.run_job("ns", item("Job", "batch/v1")),

@@ -31,6 +31,7 @@ MISSED = 600
 """Messages that are sent at once to a client that comes back: more, and it was away for too long to go on."""
 EVERY_MS = (10, 60_000)
 LARGEST = 2**63 - 1
+NUMBERS = 10**12
 
 _log = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def message_id(text: str) -> int:
     except (ValueError, RecursionError) as error:
         raise Refused(INVALID, "not JSON") from error
     number = data.get("id") if isinstance(data, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= LARGEST:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < NUMBERS:
         raise Refused(POLICY, 'not {"id": a number}')
     return number
 
