@@ -167,8 +167,8 @@ def run_selftest(
     wrong += [f"sockets, {row.mode}: {row.wrong}" for row in socket_rows if row.wrong]
     return SelfTestResult(
         passed=not wrong,
-        injected=sum(row.injected for row in (*rows, *socket_rows)),
-        reported=sum(row.reported for row in (*rows, *socket_rows)),
+        injected=sum(row.injected for row in rows) + sum(one.injected for one in socket_rows),
+        reported=sum(row.reported for row in rows) + sum(one.reported for one in socket_rows),
         rows=tuple(rows),
         stall=outcome,
         detail="; ".join(wrong),

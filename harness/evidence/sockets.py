@@ -144,6 +144,16 @@ class Sockets:
         ids, counts = np.unique(self.lives["revision"][self.open_at(t)], return_counts=True)
         return Counter({self.text(key): int(count) for key, count in zip(ids.tolist(), counts.tolist(), strict=True)})
 
+    def revisions(self) -> Counter[str]:
+        """How many handshakes were answered by each revision, refusals included, as far as they told."""
+        ids, counts = np.unique(self.lives["revision"][self.lives["revision"] > 0], return_counts=True)
+        return Counter({self.text(key): int(count) for key, count in zip(ids.tolist(), counts.tolist(), strict=True)})
+
+    def away_ns(self) -> int | None:
+        """The longest time that a closed socket was away, 0 without any; None where one never came back."""
+        found = self.reconnects
+        return None if found.never else int(found.back.max()) if len(found.back) else 0
+
     def codes(self) -> Counter[str]:
         """How the lives ended that the client didn't end itself: by code, or by the reason of a refusal."""
         found: Counter[str] = Counter()
