@@ -222,6 +222,7 @@ class Load:
     idle: Annotated[float, Key("kept connections, long unused between two requests", default=2.0, high=MAX_RATE)]
     slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
     post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
+    sockets: Annotated[int, Key("WebSockets of `[websocket]`, kept open", default=100, low=1, high=5000)]
     idle_gap_seconds: Annotated[
         float,
         Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),
@@ -231,6 +232,13 @@ class Load:
         Key("file, beside this one, with your own tasks on `harness.client.tasks`", like="loadtests/mine.py"),
     ]
     users: Annotated[int, Key("how many users run these tasks", default=10, low=1, high=500)]
+
+
+@dataclass(frozen=True)
+class WebSocket:
+    """Where the application takes WebSockets (docs/how-it-measures.md); without it that class doesn't run."""
+
+    path: Annotated[str, Key("target of the handshake, percent-encoded", form=PATH, like="/ws")]
 
 
 @dataclass(frozen=True)
@@ -273,6 +281,7 @@ class Config:
     ingress: Annotated[Ingress | None, Key("")]
     request: Annotated[MainRequest, Key("")]
     requests: Annotated[tuple[Weighted, ...], Key("")]
+    websocket: Annotated[WebSocket | None, Key("")]
     identity: Annotated[Identity, Key("")]
     smoke: Annotated[Smoke, Key("")]
     ledger: Annotated[Ledger | None, Key("")]

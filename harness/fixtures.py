@@ -172,6 +172,7 @@ def load(
     instrument: Instrument,
     app: Config,
     path: str,
+    pytestconfig: pytest.Config,
 ) -> LoadFixture:
     """Load by Locust in a child process, entering over all nodes of the scenario's path."""
     del release  # the entries answer only after the first version is ready
@@ -183,7 +184,8 @@ def load(
 
     def steady() -> AbstractContextManager[Load]:
         instrument.result()
-        return measured(private(app, namespace.prefix), entries, path, scenario, cluster)
+        sockets = pytestconfig.getoption("--bg-sockets")
+        return measured(private(app, namespace.prefix), entries, path, scenario, cluster, sockets)
 
     return LoadFixture(steady)
 

@@ -19,6 +19,7 @@ from harness.checks.promises import (
     red,
     refused,
     rolled_back_by_watch,
+    sockets_clean,
     steady_generator,
 )
 from harness.config import Config
@@ -60,5 +61,6 @@ __all__ = [
     "red",
     "refused",
     "rolled_back_by_watch",
+    "sockets_clean",
     "steady_generator",
 ]

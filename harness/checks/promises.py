@@ -95,6 +95,18 @@ def loses(*classes: str, may: Iterable[str] = (), at_most_ms: float | None = Non
     return Promise("loses", {**params, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
 
 
+def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0.2) -> Promise:
+    """No WebSocket lost, doubled or misordered a message, and whatever was closed came back soon and spread out.
+
+    Args:
+        on: the revision that every socket is open on at the end; None: any.
+        reconnect: bound of the 99th percentile from a close to the next 101, in seconds; closes are 1012 or 1001 only.
+        peak: bound of the reconnects within any 100 ms, as a share of all sockets.
+
+    """
+    return Promise("sockets_clean", {"on": on, "reconnect": float(reconnect), "peak": float(peak)})
+
+
 def rolled_back_by_watch() -> Promise:
     """The watch saw a breach and pointed users back by itself, and they got there."""
     return Promise("rolled_back_by_watch")

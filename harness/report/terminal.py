@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.evidence.losses import all_judged, lost_mask
+from harness.evidence.socket_summary import socket_text
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import Timeline
@@ -29,6 +30,7 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
     """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss."""
     lines = [f"{record['verdict'].upper()}: {record['id']}"]
     lines += [f"  {finding_line(f)}" for f in record["findings"] if f["verdict"] != "pass"]
+    lines += [f"  {text}"] if (text := socket_text(timeline)) else []
     around = events_around_first_loss(timeline)
     if around:
         lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
