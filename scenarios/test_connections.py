@@ -16,6 +16,7 @@ from harness.words import (
     nobody,
     nothing_lost,
     only,
+    sockets_clean,
 )
 
 
@@ -27,6 +28,7 @@ def _released(release: Release) -> None:
 @pytest.mark.fast
 @pytest.mark.promises(
     nothing_lost(),
+    sockets_clean(on=NEW),
     answered_within(),
     enough(2000),
     only(NEW, after=CUTOVER, within=2.0),
@@ -41,11 +43,11 @@ def test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain(releas
 
 
 @pytest.mark.policy(NAIVE)
-@pytest.mark.promises(loses("slow", may=("fresh", "busy", "idle", "post")))
+@pytest.mark.promises(loses("slow", "websocket", may=("fresh", "busy", "idle", "post")))
 def test_retiring_the_old_side_at_once_cuts_what_is_under_way_where_its_pods_just_end(
     release: Release, load: Load
 ) -> None:
-    """The twin: the process ends at the first signal. Slow answers are cut; who else is hit is a race."""
+    """The twin: the process ends at the first signal. Slow answers and sockets are cut; who else is hit is a race."""
     _released(release)
     with load.steady():
         release.cutover()
@@ -54,7 +56,7 @@ def test_retiring_the_old_side_at_once_cuts_what_is_under_way_where_its_pods_jus
 
 
 @pytest.mark.policy(SLEEP)
-@pytest.mark.promises(loses(may=("busy", "idle")), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.promises(loses("websocket", may=("busy", "idle")), only(NEW, after=CUTOVER, within=2.0))
 def test_retiring_the_old_side_at_once_where_its_pods_wait_and_end(release: Release, load: Load) -> None:
     """The half measure: the wait outlives the endpoints and the slow answers, but no connection that is kept."""
     _released(release)
@@ -64,7 +66,7 @@ def test_retiring_the_old_side_at_once_where_its_pods_wait_and_end(release: Rele
         release.watch(seconds=6, breached=nobody)
 
 
-@pytest.mark.promises(nothing_lost(), answered_within(), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.promises(nothing_lost(), sockets_clean(on=NEW), answered_within(), only(NEW, after=CUTOVER, within=2.0))
 def test_draining_the_old_side_first_lets_it_be_retired_empty(release: Release, load: Load) -> None:
     """The old side is asked to send its users away while it lives on; later nobody is there, and it goes."""
     _released(release)
@@ -78,7 +80,7 @@ def test_draining_the_old_side_first_lets_it_be_retired_empty(release: Release, 
 
 @pytest.mark.nightly
 @pytest.mark.policy(NAIVE)
-@pytest.mark.promises(loses("slow", may=("fresh", "busy", "idle", "post")))
+@pytest.mark.promises(loses("slow", "websocket", may=("fresh", "busy", "idle", "post")))
 def test_retiring_five_times_where_pods_just_end(release: Release, load: Load) -> None:
     """Five releases in a row, each old side taken away at once: how often which class is hit is in the record."""
     with load.steady():
