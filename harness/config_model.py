@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from harness.config_key import Key
+from harness.config_policies import OWN_POLICY, Policies
 from harness.config_requests import PATH, MainRequest, Request, Weighted
 from harness.errors import ConfigurationError
 
@@ -19,13 +20,6 @@ REFUSED_BY_SMOKE = "{refused_by_smoke}"
 """A scenario's word for a version that smoke must refuse."""
 BREAKS_AFTER_CUTOVER = "{breaks_after_cutover}"
 """A scenario's word for a version that passes smoke and breaks under traffic."""
-
-OWN_POLICY = "drain"
-"""The way of ending a pod that the application's own manifests have."""
-NAIVE = "naive"
-"""A scenario's word for pods that end at once."""
-SLEEP = "sleep"
-"""A scenario's word for pods that wait, and then end at once."""
 
 SCHEMA = 1
 MAX_RATE = 1000.0
@@ -194,23 +188,6 @@ class Bad:
 
     refused_by_smoke: Annotated[str | None, Key("ready, and answers with errors", form=_TAG, like="v2-broken")]
     breaks_after_cutover: Annotated[str | None, Key("passes smoke, breaks under traffic", form=_TAG, like="v2-breaks")]
-
-
-@dataclass(frozen=True)
-class Policies:
-    """The application with other ways of ending a pod, for the scenarios that tell what each costs its users.
-
-    Those are skipped by name without it.
-    """
-
-    naive: Annotated[
-        Path | None,
-        Key("folder of manifests whose pods end at once", like="manifests/policies/naive", folder=True),
-    ]
-    sleep: Annotated[
-        Path | None,
-        Key("folder of manifests whose pods wait, and then end at once", like="manifests/policies/sleep", folder=True),
-    ]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import collecting
-from harness.config_model import OWN_POLICY
+from harness.config_policies import OWN_POLICY
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 

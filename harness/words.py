@@ -23,7 +23,8 @@ from harness.checks.promises import (
     steady_generator,
 )
 from harness.config import Config
-from harness.config_model import BREAKS_AFTER_CUTOVER, NAIVE, NEW, OLD, REFUSED_BY_SMOKE, SLEEP
+from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
+from harness.config_policies import NAIVE, SLEEP
 from harness.faults.meddler import Meddler
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release

@@ -15,6 +15,7 @@ from harness.evidence.outages import Outage, outages
 from harness.evidence.reconcile import Reconciled, reconcile
 from harness.evidence.socket_summary import socket_numbers
 from harness.evidence.statistics import budget, loss_rate_upper, worst_lag
+from harness.evidence.tails import tails
 from harness.evidence.timeline import Event, Move, Timeline
 
 
@@ -95,6 +96,7 @@ def scenario_record(
         "cutover": _moves(timeline, "cutover"),
         "rollback": _moves(timeline, "rollback"),
         **gaps(timeline),
+        "tails": tail.to_dict() if (tail := tails(timeline)) is not None else {},
         "outages": [_outage(timeline, outage) for outage in outages(timeline)],
         "faults": faults(timeline),
         "sockets": dict(sockets) if sockets is not None else socket_numbers(timeline),

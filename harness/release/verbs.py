@@ -234,10 +234,7 @@ class Release:
         return breach
 
     def drain(self, side: str | None = None) -> None:
-        """Have the pods of the idle side make their users leave, and wait until nobody is there; the pods go on.
-
-        Args:
-            side: the idle one, unless named.
+        """Have the pods of a side (the idle one) make their users leave; wait until nobody is there; they go on.
 
         Raises:
             IllegalMove: the side is active, or empty.

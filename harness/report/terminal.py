@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence import tails
 from harness.evidence.losses import all_judged, lost_mask
 from harness.evidence.socket_summary import socket_text
 
@@ -86,6 +87,8 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
     reporter.write_sep("=", "blue-green verdict", bold=True)
     for record in document["scenarios"]:
         reporter.write_line(scenario_line(record), **{_COLORS[record["verdict"]]: True})
+        for line in tails.lines(record["tails"]) if (record.get("tails") or {}).get("ended_ms") is not None else ():
+            reporter.write_line(f"    {line}")
         if record["verdict"] == "inconclusive":
             for finding in record["findings"]:
                 if finding["verdict"] == "inconclusive":
