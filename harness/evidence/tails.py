@@ -36,7 +36,7 @@ class Tails:
         in_flight_ms: the last answer to a request that was under way when the cutover was sent.
         by_class: by class, the last answer of the old side, or the last instant of a socket on it.
         ended_ms: when the old side was told to go (by retire or drain); None where nobody did.
-        seen_ms: how long it was looked at: until the record's end, or the next move.
+        seen_ms: how long it was looked at: until the load's end, or the next move.
         cut: classes that lost something after the old side was told to go.
         longest_answer_ms: the longest time that an answer took.
 
@@ -109,7 +109,8 @@ def tails(timeline: Timeline) -> Tails | None:
     if last_socket is not None:
         by_class[CLASS] = (last_socket - sent) / 1e6
     told = _told_to_go(timeline, move)
-    end = min(move.end_ns, timeline.end_ns)
+    stopped = timeline.named("load.stopped")
+    end = min(move.end_ns, stopped[-1].t if stopped else timeline.end_ns)
     return Tails(
         in_flight_ms=_in_flight(timeline, move),
         by_class=by_class,
