@@ -18,6 +18,7 @@ from harness.run import CURRENT, RUN, RunState
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
+    from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
     from harness.instrument import Instrument
     from harness.load import Load
@@ -196,6 +197,15 @@ def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, s
     from harness.faults.meddler import Meddler
 
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
+
+
+@pytest.fixture
+def data_plane(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> DataPlane:
+    """What happens beside a release to the way that users come in."""
+    del release  # installed first
+    from harness.faults.data_plane import DataPlane
+
+    return DataPlane(namespace.kube, namespace.name, app, cluster, scenario.journal)
 
 
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     bluegreen_run,
     cluster,
     cutovers,
+    data_plane,
     instrument,
     load,
     meddler,

@@ -25,6 +25,7 @@ from harness.checks.promises import (
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
 from harness.config_policies import NAIVE, SLEEP
+from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release
@@ -44,6 +45,7 @@ __all__ = [
     "ROLLBACK",
     "SLEEP",
     "Config",
+    "DataPlane",
     "Load",
     "Meddler",
     "Release",

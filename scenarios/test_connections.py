@@ -8,6 +8,7 @@ from harness.words import (
     NEW,
     OLD,
     SLEEP,
+    DataPlane,
     Load,
     Release,
     answered_within,
@@ -90,3 +91,60 @@ def test_retiring_five_times_where_pods_just_end(release: Release, load: Load) -
             release.cutover()
             release.retire(after=0, despite_users=True)
             release.watch(seconds=3, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.beyond("other-ingress-edited")
+@pytest.mark.promises(
+    nothing_lost(), sockets_clean(), answered_within(after=None), enough(1000), only(OLD, after="start")
+)
+def test_editing_another_ingress_touches_no_connection(release: Release, load: Load, data_plane: DataPlane) -> None:
+    """Somebody else's host comes, is changed, and goes: nobody of ours notices, on no connection."""
+    with load.steady():
+        release.watch(seconds=3, breached=nobody)
+        with data_plane.another_ingress_edited():
+            release.watch(seconds=4, breached=nobody)
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.paths("ingress")
+@pytest.mark.beyond("ingress-controller-restarted")
+@pytest.mark.promises(nothing_lost(), sockets_clean(), enough(1000), only(OLD, after="start"))
+def test_restarting_the_ingress_controller_touches_no_connection(
+    release: Release, load: Load, data_plane: DataPlane
+) -> None:
+    """The proxies go on with what they were told last while whoever tells them is replaced."""
+    with load.steady():
+        release.watch(seconds=2, breached=nobody)
+        with data_plane.controller_restarted():
+            release.watch(seconds=2, breached=nobody)
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.paths("ingress")
+@pytest.mark.beyond("ingress-proxy-restarted")
+@pytest.mark.promises(loses("websocket", may=("fresh", "busy", "idle", "slow", "post")), only(OLD, after="start"))
+def test_restarting_the_proxy_cuts_sockets(release: Release, load: Load, data_plane: DataPlane) -> None:
+    """The proxies are replaced one by one: an upgraded connection has nobody who would close it politely."""
+    with load.steady():
+        release.watch(seconds=2, breached=nobody)
+        with data_plane.proxy_restarted():
+            release.watch(seconds=2, breached=nobody)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.paths("service")
+@pytest.mark.beyond("kube-proxy-restarted")
+@pytest.mark.promises(
+    nothing_lost(), sockets_clean(), answered_within(after=None), enough(1000), only(OLD, after="start")
+)
+def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Load, data_plane: DataPlane) -> None:
+    """Its rules are the kernel's, and stay where they are while the process is replaced."""
+    with load.steady():
+        release.watch(seconds=2, breached=nobody)
+        with data_plane.kube_proxy_restarted():
+            release.watch(seconds=2, breached=nobody)
+        release.watch(seconds=4, breached=nobody)

@@ -68,6 +68,13 @@ def test_where_kept_connections_stay_no_delay_helps_and_the_drain_s_time_is_reco
     assert (advice.pre_stop, advice.grace_period) == (10, 20)  # 1.5 times the 4 s that it took, in steps of 5 s
 
 
+def test_an_old_side_that_is_told_to_go_at_once_tells_nothing_of_leaving_by_itself() -> None:
+    advice = recommend(told(having(staying("busy", 8.0), event(4.1, "retire.sent", side="blue"))))
+    assert (advice.scale_down_after, advice.pre_stop) == (None, 10)
+    assert "wasn't seen" in advice.why[0]
+    assert not any("no delay helps" in reason for reason in advice.why)
+
+
 def test_sockets_count_until_their_last_instant_on_the_old_side() -> None:
     closes = [Close(socket, 9.0 + socket / 100) for socket in range(12)]
     timeline = with_sockets(CALM, Story(seconds=12.0, closes=closes))

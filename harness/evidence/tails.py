@@ -124,9 +124,15 @@ def tails(timeline: Timeline) -> Tails | None:
 def recommend(tails: Tails) -> Recommendation:
     """From what was seen once to what to set; nothing is recommended from what wasn't seen."""
     staying = sorted(name for name in tails.by_class if not tails.by_itself(name))
-    why = [_staying(tails, name) for name in staying]
     after: int | None = None
-    if not staying and tails.by_class:
+    if tails.ended_ms is not None and tails.ended_ms < STILL_MS:
+        why = [
+            f"told to go {tails.ended_ms / 1e3:.1f} s after the cutover: whether users leave by themselves wasn't seen"
+        ]
+    elif staying or not tails.by_class:
+        why = [_staying(tails, name) for name in staying]
+    else:
+        why = []
         last = max(tails.by_class.values())
         after = _rounded(last)
         why.append(f"the last answer of the old side came {last / 1e3:.1f} s after the cutover")
