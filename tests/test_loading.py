@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.client.socket_plan import SocketPlan
 from harness.config import load
 from harness.errors import ConfigurationError
-from harness.client.socket_plan import SocketPlan
 from harness.loading import classes_of, left_out, plan_of, sockets_of
 from tests.fake_kube import config_in
 
