@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.client import websocket
 from harness.client.generator import Generator
 from harness.client.identity import Identity
 from harness.client.misbehave import ToyServer
@@ -212,14 +210,14 @@ def test_a_server_that_never_answers_the_handshake_is_given_up_in_time(tmp_path:
 def test_an_own_failure_to_connect_is_no_loss_and_opens_the_ledger(
     tmp_path: Path, toy: SocketToy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tried = websocket.socket.socket, iter([OSError(24, "Too many open files")])
+    real, tried = socket.socket, iter([OSError(24, "Too many open files")])
 
     def scarce(*args: Any, **named: Any) -> Any:
         if (error := next(tried, None)) is not None:
             raise error
         return real(*args, **named)
 
-    monkeypatch.setattr(websocket.socket, "socket", scarce)
+    monkeypatch.setattr(socket, "socket", scarce)
     found = run(plan_for(tmp_path, toy.port, count=1), 0.3)
     assert found.losses == 0
     assert found.faults() == ("this machine itself couldn't connect 1 times",)
@@ -264,13 +262,14 @@ def test_the_generator_runs_sockets_beside_the_classes_and_ends_with_them(tmp_pa
     assert found.messages.received == toy.report()["ok"]["sent"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_defect_of_the_client_leaves_the_ledger_open(tmp_path: Path, toy: SocketToy) -> None:
     class Breaks(SocketRecorder):
         def ended(self, life: Life) -> None:
             if life.socket:
                 super().ended(life)
             else:
-                sys.exit("a thread that ends so says nothing, as a greenlet wouldn't")
+                raise RuntimeError("a defect")
 
     recorder = Breaks(tmp_path)
     sockets = SocketClass(plan_for(tmp_path, toy.port), recorder, spawn)
