@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import instrument, startup
+from benchmarks import instrument, sockets, startup
 
-PARTS: dict[str, Callable[[], int | None]] = {"startup": startup.main, "instrument": instrument.main}
+PARTS: dict[str, Callable[[], int | None]] = {
+    "startup": startup.main,
+    "instrument": instrument.main,
+    "sockets": sockets.main,
+}
 
 
 def main() -> int:
