@@ -26,6 +26,7 @@ OCCASIONS: Final = (FLIP, RETIRE, EDIT, CONTROLLER, PROXY)
 UNTOUCHED: Final = "untouched"
 MOVES: Final = "moves"
 STAYS: Final = "stays"
+EXPIRES: Final = "expires"
 FINISHES: Final = "finishes"
 RECONNECTS: Final = "reconnects"
 RACE: Final = "race"
@@ -34,6 +35,7 @@ EFFECTS: Final[Mapping[str, str]] = {
     UNTOUCHED: "nothing happens to it",
     MOVES: "the next request is the new side's, within the limit of a cutover; nothing is lost",
     STAYS: "on the old side until that ends it; no delay helps",
+    EXPIRES: "on the old side until the server's keep-alive time-out ends it, a few seconds; then on the new one",
     FINISHES: "is answered where it began",
     RECONNECTS: "is closed with 1012 and comes back on the new side; no message is lost",
     RACE: "most lose nothing; one that is sent while its connection is being closed is lost",
@@ -59,6 +61,7 @@ class Cell:
 Row = Mapping[str, Cell]
 
 _DRAIN = "test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain"
+_FIRST = "test_draining_the_old_side_first_lets_it_be_retired_empty"
 _EDIT = "test_editing_another_ingress_touches_no_connection"
 _CONTROLLER = "test_restarting_the_ingress_controller_touches_no_connection"
 _PROXY = "test_restarting_the_proxy_cuts_sockets"
@@ -72,9 +75,9 @@ def _row(effects: str, seen: str = "") -> Row:
 
 TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     FLIP: {
-        IPTABLES: _row("moves stays moves finishes moves stays", _DRAIN),
-        NFTABLES: _row("moves stays moves finishes moves stays"),
-        ENVOY: _row("moves moves moves finishes moves stays", _DRAIN),
+        IPTABLES: _row("moves stays expires finishes moves stays", _FIRST),
+        NFTABLES: _row("moves stays expires finishes moves stays"),
+        ENVOY: _row("moves moves moves finishes moves stays", _FIRST),
     },
     RETIRE: {
         IPTABLES: _row("untouched moves moves finishes untouched reconnects", _DRAIN),

@@ -13,6 +13,7 @@ from harness.words import (
     Release,
     answered_within,
     enough,
+    half_open_noticed,
     loses,
     nobody,
     nothing_lost,
@@ -147,4 +148,17 @@ def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Loa
         release.watch(seconds=2, breached=nobody)
         with data_plane.kube_proxy_restarted():
             release.watch(seconds=2, breached=nobody)
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.paths("service")
+@pytest.mark.beyond("node-paused")
+@pytest.mark.promises(half_open_noticed(within=3.0), loses("websocket", may=("fresh", "busy", "idle", "slow", "post")))
+def test_peers_that_vanish_without_a_word_are_noticed(release: Release, load: Load, data_plane: DataPlane) -> None:
+    """A node freezes with sockets on it: nobody closes them, and only those who ask know."""
+    with load.steady():
+        release.watch(seconds=3, breached=nobody)
+        with data_plane.node_paused():
+            release.watch(seconds=6, breached=nobody)
         release.watch(seconds=4, breached=nobody)

@@ -4,6 +4,7 @@ from harness.checks import (  # registered by their import
     arrivals,
     cutover,
     delays,
+    half_open,
     release,
     requests,
     sockets,
@@ -11,4 +12,4 @@ from harness.checks import (  # registered by their import
     twins,
 )
 
-__all__ = ["arrivals", "cutover", "delays", "release", "requests", "sockets", "standing", "twins"]
+__all__ = ["arrivals", "cutover", "delays", "half_open", "release", "requests", "sockets", "standing", "twins"]

@@ -107,6 +107,11 @@ def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0
     return Promise("sockets_clean", {"on": on, "reconnect": float(reconnect), "peak": float(peak)})
 
 
+def half_open_noticed(within: float = 3.0) -> Promise:
+    """Each socket whose peer vanished without a word is given up within so many seconds."""
+    return Promise("half_open_noticed", {"within": float(within)})
+
+
 def rolled_back_by_watch() -> Promise:
     """The watch saw a breach and pointed users back by itself, and they got there."""
     return Promise("rolled_back_by_watch")

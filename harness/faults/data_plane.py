@@ -82,6 +82,34 @@ class DataPlane:
             self._journal.event("fault.healed", kind=kind, target=name)
 
     @contextlib.contextmanager
+    def node_paused(self) -> Iterator[None]:
+        """Stop everything in the last worker node for the block: its pods' peers hear nothing more, not even a FIN."""
+        kind = "node-paused"
+        self._require(kind)
+        node = max(node.name for node in self._cluster.nodes if not node.name.endswith("control-plane"))
+        engine = self._engine
+        self._journal.event("fault.injected", kind=kind, target=node)
+        engine("pause", node, what=f"pause {node}")
+        try:
+            until(lambda: self._container(node) == "paused", f"{node} to be paused", timeout=HEAL_S)
+            self._journal.event("fault.confirmed", kind=kind, target=node)
+            yield
+        finally:
+            engine("unpause", node, what=f"unpause {node}")
+            until(lambda: self._container(node) == "running", f"{node} to run again", timeout=HEAL_S)
+            until(self._all_ready, "all pods to be ready again", timeout=HEAL_S)
+            self._journal.event("fault.healed", kind=kind, target=node)
+
+    def _container(self, node: str) -> str:
+        words = ("inspect", "--format", "{{.State.Status}}", node)
+        return self._engine(*words, what=f"inspect {node}").stdout.strip()
+
+    def _all_ready(self) -> bool:
+        names = self._config.sides.deployments.values()
+        found = [self._kube.rollout_status(self._namespace, name) for name in names]
+        return all(status.ready >= status.wanted for status in found)
+
+    @contextlib.contextmanager
     def _restarted(self, kind: str) -> Iterator[None]:
         """Confirmed by pods that weren't there before; healed once all of them are new and ready."""
         self._require(kind)

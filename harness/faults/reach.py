@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 BEYOND = {
     "controller-manager-stalled": True,
     "proxy-sends-again": True,
+    "node-paused": True,
     "other-ingress-edited": True,
     "ingress-controller-restarted": True,
     "ingress-proxy-restarted": True,
