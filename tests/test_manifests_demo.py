@@ -207,3 +207,25 @@ def test_the_pod_learns_its_color_from_its_label_so_that_no_patch_sets_it() -> N
         e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in container_of("demo")["env"] if "valueFrom" in e
     }
     assert sources == {"COLOR": "metadata.labels['color']", "POD_NAME": "metadata.name"}
+
+
+@pytest.mark.parametrize("policy", ["naive", "sleep"])
+def test_another_policy_changes_how_a_pod_ends_and_nothing_else(policy: str) -> None:
+    assert described("demo")["policies"][policy] == f"manifests/policies/{policy}"
+    kustomization = read("policies", policy, "kustomization.yaml")
+    assert kustomization["resources"] == ["../../demo"]
+    assert kustomization["patches"] == [{"path": "ending.yaml", "target": {"kind": "Deployment"}}]
+    spec = read("policies", policy, "ending.yaml")["spec"]
+    assert set(spec) == {"template"}
+    assert set(spec["template"]["spec"]) == {"containers"}
+    (container,) = spec["template"]["spec"]["containers"]
+    assert set(container) == {"name", "env", "lifecycle"}
+    assert container["name"] == container_of("demo")["name"]
+    assert container["env"] == [{"name": "ON_SIGTERM", "value": "exit"}]
+    if policy == "naive":
+        assert container["lifecycle"] == {"$patch": "delete"}
+    else:
+        hook = container["lifecycle"]["preStop"]
+        assert hook["httpGet"] is None
+        # longer than a slow answer takes, so that what is cut is only what is kept open
+        assert hook["sleep"]["seconds"] * 1000 > int(described("demo")["request"]["slow"]["path"].rpartition("=")[2])
