@@ -26,7 +26,7 @@ from harness.client.http import Connection
 from harness.client.identity import Identity
 from harness.client.misbehave import MODES, ToyProcess
 from harness.client.recorder import Recorder
-from harness.client.socket_selftest import SocketRow, SocketSetup, run_sockets
+from harness.client.socket_selftest import SocketRow, SocketSetup, in_own_process, run_sockets
 from harness.client.stopped import TIMEOUT_S, Setup, guarded, read_samples, stop_a_server
 from harness.evidence.samples import ERRORS, FLAG_RETRIABLE, OK, UNSENT, Samples
 
@@ -136,7 +136,7 @@ def run_selftest(
         seconds_bound: the test is red if it takes longer.
         connect: makes a connection from host, port and entry; other than the default only in tests.
         recorder: makes a record in a folder; other than the default only in tests.
-        sockets: the parts of the WebSockets' client; other than the default only in tests.
+        sockets: the parts of the WebSockets' client; by default in a process of its own.
 
     """
     begun = time.monotonic()
@@ -150,7 +150,7 @@ def run_selftest(
         socket_rows: list[SocketRow] = []
         (own := Path(folder) / "sockets").mkdir()
         others = threading.Thread(
-            target=guarded, args=(setup, _sockets, sockets or SocketSetup(), own, begun + seconds_bound, socket_rows)
+            target=guarded, args=(setup, _sockets, sockets, own, begun + seconds_bound, socket_rows)
         )
         others.start()
         rows = _modes(setup, bad, modes, begun + seconds_bound)
@@ -177,9 +177,10 @@ def run_selftest(
     )
 
 
-def _sockets(setup: Setup, parts: SocketSetup, folder: Path, deadline: float, rows: list[SocketRow]) -> None:
-    del setup
-    rows += run_sockets(parts, folder, deadline)
+def _sockets(setup: Setup, parts: SocketSetup | None, folder: Path, deadline: float, rows: list[SocketRow]) -> None:
+    rows += run_sockets(parts, folder, deadline) if parts else in_own_process(deadline - time.monotonic())
+    if not rows:
+        setup.errors.append("the sockets' part has no result")
 
 
 def in_subprocess(seconds_bound: float = 5.0) -> SelfTestResult:
@@ -248,15 +249,14 @@ def _request(path: str, method: str, timeout_s: float) -> Request:
 
 
 def _row(setup: Setup, port: int, record: Recorder, code: int, kind: str, request: Request, issued: list[int]) -> None:
-    connection = setup.connect("127.0.0.1", port, 0)
-    for seq in range(COUNT):
-        intended = time.monotonic_ns()
-        issued[code] += 1
-        answer = connection.attempt(request, f"selftest-{code}-{seq}")
-        record.sample(code, seq, intended, 0, request.method_code, answer)
-        if kind != "kept":
-            connection.close()
-    connection.close()
+    with contextlib.closing(setup.connect("127.0.0.1", port, 0)) as connection:
+        for seq in range(COUNT):
+            intended = time.monotonic_ns()
+            issued[code] += 1
+            answer = connection.attempt(request, f"selftest-{code}-{seq}")
+            record.sample(code, seq, intended, 0, request.method_code, answer)
+            if kind != "kept":
+                connection.close()
 
 
 def _judge(mode: str, kind: str, method: str, issued: int, samples: Samples, seen: dict[str, int]) -> Row:
