@@ -159,7 +159,7 @@ class _Socket:
         texts = [self._message(life, number, again=True) for number in self._unacked]
         while life.end == OPEN:
             now = time.monotonic_ns()
-            if owner.stopped_ns and (self._settled(life, now) or now >= owner.give_up_ns):
+            if owner.stopped_ns and (self._settled(now) or now >= owner.give_up_ns):
                 connection.close()
                 break
             while self._due <= now and not owner.stopped_ns:
@@ -182,12 +182,10 @@ class _Socket:
                 connection.nonsense()
                 return
 
-    def _settled(self, life: Life, now: int) -> bool:
-        """Once stopped: all is acknowledged, and what was due has come, or had a second to come."""
-        stopped = self._owner.stopped_ns
+    def _settled(self, now: int) -> bool:
+        """Once stopped: all is acknowledged, and what was due has come."""
         due = self._epoch + (self._last + 1) * self._owner.sockets.every_ns + GRACE_NS
-        caught_up = due > time.time_ns() - (now - stopped)
-        return not self._unacked and (caught_up or now - max(stopped, life.opened) >= STEADY_NS)
+        return not self._unacked and due > time.time_ns() - (now - self._owner.stopped_ns)
 
     def _message(self, life: Life, number: int, *, again: bool) -> str:
         self._owner.record.sent(life, number, time.monotonic_ns(), again=again)
