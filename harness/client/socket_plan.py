@@ -1,11 +1,13 @@
-"""What a load plan says of its WebSockets."""
+"""What a load plan says of its WebSockets, and what each of them asks for."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from harness.client.identity import Identity
 from harness.errors import ConfigurationError
 
 MAX_SOCKETS: Final = 5_000
@@ -58,6 +60,30 @@ class SocketPlan:
     def every_ns(self) -> int:
         """Between two messages of one direction."""
         return self.every_ms * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What every connection of one socket asks for.
+
+    Args:
+        target: path and query.
+        host: the Host header.
+        request_id: the socket's.
+        headers: further ones.
+        identity: where the 101 answer tells its revision and pod; only its headers are read.
+        timeout_s: bound of connect and handshake together.
+        pong_s: how long a ping waits for its pong.
+
+    """
+
+    target: str
+    host: str
+    request_id: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    identity: Identity = field(default_factory=Identity)
+    timeout_s: float = 5.0
+    pong_s: float = 1.0
 
 
 def _whole(value: Any, most: int) -> bool:

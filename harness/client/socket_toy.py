@@ -85,7 +85,7 @@ class SocketToy:
             self.counts[mode][what] += more
 
     def report(self) -> dict[str, dict[str, int]]:
-        """By mode: connections, injected, sent (messages), written (the client's), again, acked."""
+        """By mode: connections, injected, caught_up (later connections), sent, written (the client's), again."""
         with self.lock:
             return {mode: dict(counts) for mode, counts in self.counts.items()}
 
@@ -106,6 +106,7 @@ class _Conversation:
         self.told = 0
         self.epoch = self.every = self.next = 0
         self.unacked_once = True
+        self.again = False
 
     def run(self) -> None:
         while not self.epoch:
@@ -156,6 +157,7 @@ class _Conversation:
         with self.server.lock:
             self.bad = (self.mode, ident) not in self.server.seen
             self.server.seen.add((self.mode, ident))
+        self.again = not self.bad
         self.server.count(self.mode, "connections")
         if self.bad and self.mode in REFUSALS:
             self.injected()
@@ -172,13 +174,21 @@ class _Conversation:
 
     def tell(self) -> None:
         """Send what is due."""
-        while self.epoch + self.next * self.every <= time.time_ns():
-            if self.bad and self.told == AFTER and self.mode != "ok":
+        while not self.silent and self.epoch + self.next * self.every <= time.time_ns():
+            if self.due():
+                self.bad = False
                 self.misbehave()
             else:
                 self.message(self.next)
             self.next += 1
             self.told += 1
+        if self.again and self.told:
+            self.again = False
+            self.server.count(self.mode, "caught_up")
+
+    def due(self) -> bool:
+        """Whether the mode shows now; what goes unanswered has to have come before."""
+        return self.bad and self.told >= AFTER and self.mode != "ok" and (self.mode != "deaf" or not self.unacked_once)
 
     def message(self, seq: int, epoch: int = 0) -> None:
         text = json.dumps({"epoch": epoch or self.epoch, "seq": seq})

@@ -16,10 +16,11 @@ from typing import Final
 
 from harness.client.pacer import SLICE_S, Spawn
 from harness.client.plan import Entry, LoadPlan
-from harness.client.socket_plan import SocketPlan
+from harness.client.socket_plan import Handshake, SocketPlan
 from harness.client.socket_recorder import Life, SocketRecorder
-from harness.client.websocket import Handshake, WebSocket
+from harness.client.websocket import WebSocket
 from harness.errors import ConfigurationError
+from harness.evidence.socket_messages import GRACE_NS
 from harness.evidence.socket_record import OPEN
 from harness.evidence.sockets import CLASS
 
@@ -158,7 +159,7 @@ class _Socket:
         texts = [self._message(life, number, again=True) for number in self._unacked]
         while life.end == OPEN:
             now = time.monotonic_ns()
-            if owner.stopped_ns and (not self._unacked or now >= owner.give_up_ns):
+            if owner.stopped_ns and (self._settled(now) or now >= owner.give_up_ns):
                 connection.close()
                 break
             while self._due <= now and not owner.stopped_ns:
@@ -180,6 +181,11 @@ class _Socket:
             if not self._heard(connection.life, text, t):
                 connection.nonsense()
                 return
+
+    def _settled(self, now: int) -> bool:
+        """Once stopped: all is acknowledged, and what was due has come."""
+        due = self._epoch + (self._last + 1) * self._owner.sockets.every_ns + GRACE_NS
+        return not self._unacked and due > time.time_ns() - (now - self._owner.stopped_ns)
 
     def _message(self, life: Life, number: int, *, again: bool) -> str:
         self._owner.record.sent(life, number, time.monotonic_ns(), again=again)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import Final
 
@@ -30,8 +29,8 @@ from wsproto.events import Request as Upgrade
 from wsproto.utilities import ProtocolError
 
 from harness.client.exchange import REQUEST_ID
-from harness.client.identity import Identity
 from harness.client.plan import Entry
+from harness.client.socket_plan import Handshake
 from harness.client.socket_recorder import Life
 from harness.evidence.socket_record import CUT, DONE, NONSENSE, OPEN, OURS, REFUSED, SERVER, SILENT
 
@@ -51,30 +50,6 @@ _OWN: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """What every connection of one socket asks for.
-
-    Args:
-        target: path and query.
-        host: the Host header.
-        request_id: the socket's.
-        headers: further ones.
-        identity: where the 101 answer tells its revision and pod; only its headers are read.
-        timeout_s: bound of connect and handshake together.
-        pong_s: how long a ping waits for its pong.
-
-    """
-
-    target: str
-    host: str
-    request_id: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    identity: Identity = field(default_factory=Identity)
-    timeout_s: float = 5.0
-    pong_s: float = 1.0
-
-
 class WebSocket:
     """One connection, from its SYN to its end, which `life` tells.
 
@@ -84,19 +59,6 @@ class WebSocket:
         life: gets times, status, identity, and how it ended.
 
     """
-
-    __slots__ = (
-        "_closing",
-        "_entry",
-        "_handshake",
-        "_inbox",
-        "_partial",
-        "_pong_due",
-        "_ready",
-        "_sock",
-        "_wire",
-        "life",
-    )
 
     def __init__(self, entry: Entry, handshake: Handshake, life: Life) -> None:
         self.life = life
@@ -109,6 +71,7 @@ class WebSocket:
         self._pong_due = FAR_NS
         self._ready = False
         self._closing = False
+        self._eof = "fin"
 
     @property
     def over(self) -> bool:
@@ -211,6 +174,7 @@ class WebSocket:
         except TimeoutError:
             self._cut("pong", silent=True)
         except OSError as error:
+            self._heard_of(error)
             # What the peer sent before it cut is still to be read, and may well be its close frame.
             while not self.over and self._get(0.0):
                 pass
@@ -231,7 +195,7 @@ class WebSocket:
             return False
         now = monotonic_ns()
         if not data:
-            self._cut("fin")
+            self._cut(self._eof)
             return False
         self.life.heard = now
         self._take(data, now)
@@ -288,10 +252,18 @@ class WebSocket:
 
     def _answer(self, event: Event) -> None:
         """Send what the protocol wants sent; the peer may be gone, which is no news then."""
-        with contextlib.suppress(OSError, ProtocolError):
-            if self._sock is not None:
-                self._sock.settimeout(self._handshake.pong_s)
-                self._sock.sendall(self._wire.send(event))
+        with contextlib.suppress(ProtocolError):
+            try:
+                if self._sock is not None:
+                    self._sock.settimeout(self._handshake.pong_s)
+                    self._sock.sendall(self._wire.send(event))
+            except OSError as error:
+                self._heard_of(error)
+
+    def _heard_of(self, error: OSError) -> None:
+        """A send that failed has taken the socket's error with it: the next read sees an RST as if it were a FIN."""
+        if error.errno == errno.ECONNRESET:
+            self._eof = "rst"
 
     def nonsense(self) -> None:
         """The caller can't understand a message: close with 1003."""
