@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import instrument, live, report, startup
+from benchmarks import instrument, live, report, sockets, startup
 
 PARTS: dict[str, Callable[[], int | None]] = {
     "startup": startup.main,
     "instrument": instrument.main,
     "live": live.main,
     "report": report.main,
+    "sockets": sockets.main,
 }
 
 

@@ -12,12 +12,14 @@ import pytest
 
 from harness import collecting
 from harness.attending import ATTENDANT
+from harness.config_policies import OWN_POLICY
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
+    from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
     from harness.instrument import Instrument
     from harness.load import Load
@@ -102,11 +104,12 @@ def scenario(
         pytest.skip(f"{app.app.name} has no [ingress] in {app.file}")
     for reason in _obstacles(request, cluster, path):
         pytest.skip(reason)
-    if needs := request.node.get_closest_marker("needs"):
-        try:
-            app.version(needs.args[0])
-        except ConfigurationError as error:
-            pytest.skip(error.what)
+    for name, fits in (("needs", app.version), ("policy", app.under)):
+        if marked := request.node.get_closest_marker(name):
+            try:
+                fits(marked.args[0])
+            except ConfigurationError as error:
+                pytest.skip(error.what)
     node_id = request.node.nodeid
     folder = bluegreen_run.run.scenario_folder(node_id, bluegreen_run.attempt(node_id))
     marker = request.node.get_closest_marker("promises")
@@ -117,6 +120,7 @@ def scenario(
             "run.started",
             scenario=node_id,
             path=path,
+            policy=policy_of(request.node),
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
@@ -140,12 +144,14 @@ def scenario(
 
 
 @pytest.fixture
-def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config) -> Release:
+def release(
+    request: pytest.FixtureRequest, scenario: Scenario, namespace: Place, cluster: Cluster, app: Config
+) -> Release:
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
     scenario.namespace = namespace.name
-    released = start(app, cluster, namespace, scenario)
+    released = start(app.under(policy_of(request.node)), cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     return released
 
@@ -170,6 +176,7 @@ def load(
     instrument: Instrument,
     app: Config,
     path: str,
+    pytestconfig: pytest.Config,
 ) -> LoadFixture:
     """Load by Locust in a child process, entering over all nodes of the scenario's path."""
     del release  # the entries answer only after the first version is ready
@@ -181,7 +188,8 @@ def load(
 
     def steady() -> AbstractContextManager[Load]:
         instrument.result()
-        return measured(private(app, namespace.prefix), entries, path, scenario, cluster)
+        sockets = pytestconfig.getoption("--bg-sockets")
+        return measured(private(app, namespace.prefix), entries, path, scenario, cluster, sockets)
 
     return LoadFixture(steady)
 
@@ -192,6 +200,15 @@ def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, s
     from harness.faults.meddler import Meddler
 
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
+
+
+@pytest.fixture
+def data_plane(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> DataPlane:
+    """What happens beside a release to the way that users come in."""
+    del release  # installed first
+    from harness.faults.data_plane import DataPlane
+
+    return DataPlane(namespace.kube, namespace.name, app, cluster, scenario.journal)
 
 
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
@@ -231,6 +248,12 @@ def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
     file = Path(config.rootpath) / given
     # the scenarios that come with an installed harness name files that come with it too
     return load(root() / given if marker and not file.exists() else file)
+
+
+def policy_of(item: pytest.Item) -> str:
+    """How a scenario's pods end: its marker's policy, or the application's own."""
+    marker = item.get_closest_marker("policy")
+    return str(marker.args[0]) if marker else OWN_POLICY
 
 
 def say(config: pytest.Config) -> Callable[[str], None]:

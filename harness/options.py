@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.client.socket_plan import MAX_SOCKETS
 from harness.cluster import targets
 from harness.cluster.mirror import parse
 from harness.cluster.targets import Target
@@ -54,6 +55,13 @@ def add(parser: pytest.Parser) -> None:
         metavar="N",
         default=10,
         help="moves in a row, cutovers and rollbacks in turn (default 10)",
+    )
+    add_one(
+        "--bg-sockets",
+        type=_count,
+        metavar="N",
+        default=None,
+        help="WebSockets kept open, instead of [load] sockets; 0: none",
     )
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one(
@@ -127,6 +135,13 @@ def add_alias(parser: pytest.Parser, known: Sequence[str]) -> None:
     if "--namespace" not in known:
         group = parser.getgroup("bluegreen-cluster")
         group.addoption("--namespace", dest="bg_namespace", metavar="NAME", default="", help="as --bg-namespace")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_SOCKETS:
+        raise ValueError(text)
+    return value
 
 
 def _positive(text: str) -> int:

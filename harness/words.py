@@ -9,6 +9,7 @@ from harness.checks.promises import (
     arrives_once,
     cutover_happened,
     enough,
+    half_open_noticed,
     idle_side_warm,
     inconclusive,
     loses,
@@ -19,10 +20,13 @@ from harness.checks.promises import (
     red,
     refused,
     rolled_back_by_watch,
+    sockets_clean,
     steady_generator,
 )
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
+from harness.config_policies import NAIVE, SLEEP
+from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release
@@ -35,11 +39,14 @@ def nobody() -> None:
 __all__ = [
     "BREAKS_AFTER_CUTOVER",
     "CUTOVER",
+    "NAIVE",
     "NEW",
     "OLD",
     "REFUSED_BY_SMOKE",
     "ROLLBACK",
+    "SLEEP",
     "Config",
+    "DataPlane",
     "Load",
     "Meddler",
     "Release",
@@ -47,6 +54,7 @@ __all__ = [
     "arrives_once",
     "cutover_happened",
     "enough",
+    "half_open_noticed",
     "idle_side_warm",
     "inconclusive",
     "loses",
@@ -58,5 +66,6 @@ __all__ = [
     "red",
     "refused",
     "rolled_back_by_watch",
+    "sockets_clean",
     "steady_generator",
 ]

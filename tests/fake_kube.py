@@ -92,6 +92,7 @@ class FakeKube:
         self.job = JobResult(True, True, "", json.dumps({"result": "pass", "detail": "20 of 20"}))
         self.job_manifest: dict[str, Any] = {}
         self.usage: list[dict[str, Any]] = [{"open": 0, "arrivals": 7}]
+        self.lingering: dict[str, int] = {}
         self.flip_error: ClusterError | None = None
         self.flip_applies = True
         self.apply_error: Refused | None = None
@@ -135,11 +136,15 @@ class FakeKube:
 
     def pods_of(self, namespace: str, deployment: str) -> tuple[PodInfo, ...]:
         d = self.deployments[deployment]
+        leaving = 0
+        if not d.replicas and self.lingering.get(deployment, 0):
+            self.lingering[deployment] -= 1
+            leaving = 1
         ready = self.rollout_status(namespace, deployment).ready > 0
         waiting = "" if ready else "CrashLoopBackOff"
         return tuple(
             PodInfo(f"{deployment}-abc-{i}", "worker", ready, "10.0.0.1", 2, waiting, "Running", False, ("api",))
-            for i in range(d.replicas)
+            for i in range(d.replicas + leaving)
         )
 
     def events(self, namespace: str) -> tuple[EventInfo, ...]:
@@ -161,6 +166,13 @@ class FakeKube:
     def get_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
         state = self.usage.pop(0) if len(self.usage) > 1 else self.usage[0]
         return json.dumps(state).encode()
+
+    def post_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        self.calls.append(("post", pod, f"{port}{path}"))
+        return b"{}"
+
+    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
+        return {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 5}}}}
 
     def watch_slices(self, namespace: str, service: str, stop: threading.Event) -> Iterator[tuple[Endpoint, ...]]:
         while self.slices:

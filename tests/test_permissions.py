@@ -112,6 +112,7 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "pods": lambda kube: kube.pods("ns"),
     "events": lambda kube: kube.events("ns"),
     "log_tail": lambda kube: kube.log_tail("ns", "p", "api", 5),
+    "post_raw": lambda kube: kube.post_raw("ns", "p", 9000, "/drain"),
     "get_raw": lambda kube: kube.get_raw("ns", "p", 9000, "/state"),
     "objects": lambda kube: kube.objects("ns", "deployments", "apps/v1"),
     "run_job": lambda kube: kube.run_job("ns", item("Job", "batch/v1")),
@@ -147,7 +148,7 @@ def test_every_call_is_in_the_table(server: FakeApi, tmp_path: Path, method: str
     else:
         CALLS[method](kube)
     rights = {right for verb, path, query, *_ in server.seen if (right := asked(verb, path, query))}
-    allowed = {right.key for right in (*needed(OBJECTS, admin=True, made=True), *READS, *EVERYBODYS)}
+    allowed = {right.key for right in (*needed(OBJECTS, admin=True, made=True, drain=True), *READS, *EVERYBODYS)}
     assert server.seen
     assert {str(right) for right in rights if right.key not in allowed} == set()
 
@@ -156,6 +157,8 @@ def test_what_is_needed_follows_the_application() -> None:
     plain = {right.key for right in needed([], admin=False, made=False)}
     assert ("", "pods/proxy", "get") not in plain
     assert ("", "pods/proxy", "get") in {right.key for right in needed([], admin=True, made=False)}
+    assert ("", "pods/proxy", "create") not in {right.key for right in needed([], admin=True, made=False)}
+    assert ("", "pods/proxy", "create") in {right.key for right in needed([], admin=True, made=False, drain=True)}
     secret = {right.key for right in needed([item("Secret")], admin=False, made=False)} - plain
     assert secret == {("", "secrets", verb) for verb in ("create", "list", "deletecollection")}
     made = {right.key for right in needed([], admin=False, made=True)} - plain

@@ -81,9 +81,35 @@ def refused(reason_contains: str = "", stage: str = "smoke") -> Promise:
     return Promise("refused", {"reason_contains": reason_contains, "stage": stage})
 
 
-def loses(*classes: str, at_most_ms: float | None = None) -> Promise:
-    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`."""
-    return Promise("loses", {"classes": classes, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+def loses(*classes: str, may: Iterable[str] = (), at_most_ms: float | None = None) -> Promise:
+    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`.
+
+    Args:
+        classes: each must lose something.
+        may: whether these do is a race, so that either is right; any other that loses is a fail.
+        at_most_ms: None for no bound.
+
+    """
+    allowed = _names(may)
+    params = {"classes": classes, **({"may": allowed} if allowed else {})}
+    return Promise("loses", {**params, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+
+
+def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0.2) -> Promise:
+    """No WebSocket lost, doubled or misordered a message, and whatever was closed came back soon and spread out.
+
+    Args:
+        on: the revision that every socket is open on at the end; None: any.
+        reconnect: bound of the 99th percentile from a close to the next 101, in seconds; closes are 1012 or 1001 only.
+        peak: bound of the reconnects within any 100 ms, as a share of all sockets.
+
+    """
+    return Promise("sockets_clean", {"on": on, "reconnect": float(reconnect), "peak": float(peak)})
+
+
+def half_open_noticed(within: float = 3.0) -> Promise:
+    """Each socket whose peer vanished without a word is given up within so many seconds."""
+    return Promise("half_open_noticed", {"within": float(within)})
 
 
 def rolled_back_by_watch() -> Promise:

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.evidence.arrivals import Arrivals
 from harness.evidence.samples import ClassSpec, Samples, empty
+from harness.evidence.sockets import Sockets
 
 SECOND = 1_000_000_000
 
@@ -76,6 +77,7 @@ class Timeline:
         classes: the classes that ran.
         notes: what was damaged or missing on disk, one sentence each.
         arrivals: what the application wrote down; None where no record was kept.
+        sockets: the WebSockets; None where none ran.
 
     """
 
@@ -85,6 +87,7 @@ class Timeline:
     classes: tuple[ClassSpec, ...] = ()
     notes: tuple[str, ...] = ()
     arrivals: Arrivals | None = None
+    sockets: Sockets | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples

@@ -11,12 +11,12 @@ from harness.errors import (
     ReleaseError,
     RolloutFailed,
     SmokeFailed,
-    StillInUse,
 )
-from harness.release import bluegreen, manifests, rollout, smoke, usage
+from harness.release import bluegreen, manifests, rollout, smoke
 from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
+from harness.release.ending import Ending
 from harness.release.flip import LEAD_SECONDS, check_lead, check_untouched, flip
 from harness.release.observer import Observer
 
@@ -65,6 +65,7 @@ class Release:
         self._clock = clock or Clock()
         self._now: State | None = None
         self._smokes = 0
+        self._ending = Ending(kube, namespace, config, self._clock, self._event)
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
         self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
 
@@ -232,35 +233,35 @@ class Release:
             self._event("watch.finished", seconds=self._clock.now() - started)
         return breach
 
-    def retire(self, after: float | None = None, side: str | None = None) -> None:
-        """Scale the idle side to nothing, once it has been warm for long enough and nobody is on it.
+    def drain(self, side: str | None = None) -> None:
+        """Have the pods of a side (the idle one) make their users leave; wait until nobody is there; they go on.
+
+        Raises:
+            IllegalMove: the side is active, or empty.
+            ConfigurationError: the application has no ``admin.drain``.
+            StillInUse: users are still there after ``limits.ready_seconds``.
+
+        """
+        self._settle()
+        self._ending.drain(self.state, side)
+
+    def retire(self, after: float | None = None, side: str | None = None, *, despite_users: bool = False) -> None:
+        """Scale the idle side to nothing, once it has been warm for long enough and nobody is on it, until it is gone.
 
         Args:
             after: warm seconds instead of ``limits.warm_seconds``.
             side: the idle one, unless named.
+            despite_users: whoever is still there is left to the pods' own way of ending.
 
         Raises:
             IllegalMove: the side is active, empty, or not warm for long enough.
             StillInUse: the application tells open connections or arrivals there.
+            WaitTimeout: its pods outlive their grace period.
 
         """
         self._settle()
-        warm = self._config.limits.warm_seconds if after is None else after
-        target = side or self.idle
-        seen: dict[str, int | None] = {"open": None, "arrivals": None}
-        try:
-            bluegreen.check_retire(self.state, self._clock.now(), warm, side)
-            if self._config.admin is not None:
-                name = self.deployment_of(target)
-                users = usage.observe(self._kube, self._namespace, name, self._config.admin, self._clock)
-                seen = {"open": users.open, "arrivals": users.arrivals}
-                usage.check_idle(target, users)
-        except (IllegalMove, StillInUse) as error:
-            self._told(error, "retire.refused", side=target, **seen)
-            raise
-        self._kube.scale(self._namespace, self.deployment_of(target), 0)
-        self._now = bluegreen.retired(self.state, self._clock.now(), warm, side)
-        self._event("retire.done", side=target, **seen)
+        self._now = self._ending.retire(self.state, after, side, despite_users)
+        self._ending.wait_gone(side or self.idle)
 
     def close(self) -> None:
         """Look at everything a last time and stop observing.

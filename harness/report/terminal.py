@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence import tails
 from harness.evidence.losses import all_judged, lost_mask
 from harness.evidence.requests import request_id
 from harness.evidence.samples import ERRORS, Samples
+from harness.evidence.socket_summary import socket_text
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import Timeline
@@ -38,6 +40,7 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline, repeat: str) -> 
     """
     lines = [f"{record['verdict'].upper()}: {record['id']}"]
     lines += [f"  {finding_line(f)}" for f in record["findings"] if f["verdict"] != "pass"]
+    lines += [f"  {text}"] if (text := socket_text(timeline)) else []
     around = events_around_first_loss(timeline)
     if around:
         lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
@@ -122,6 +125,8 @@ def summary(
     reporter.write_sep("=", "blue-green verdict", bold=True)
     for record in document["scenarios"]:
         reporter.write_line(scenario_line(record), **{_COLORS[record["verdict"]]: True})
+        for line in tails.lines(record["tails"]) if (record.get("tails") or {}).get("ended_ms") is not None else ():
+            reporter.write_line(f"    {line}")
         if record["verdict"] == "inconclusive":
             for finding in record["findings"]:
                 if finding["verdict"] == "inconclusive":

@@ -3,7 +3,7 @@
 GET  /state               counters and switches
 GET  /metrics             rate, errors and duration of users' requests, for Prometheus
 GET  /drain?seconds=      begin the drain and answer when it has ended: the kubelet's preStop hook can only GET
-POST /drain?seconds=      begin the drain and answer at once
+POST /drain?seconds=      begin the drain and answer at once; the process stays until SIGTERM, or the above
 POST /cpu?ms=             set the CPU cost of a user's request
 POST /fail?rate=          set the share of users' requests that fails
 """
@@ -64,7 +64,8 @@ class _Admin:
 
     async def drain(self, request: Request) -> Response:
         default = str(self._state.settings.drain_seconds)
-        self._drain.begin(bounded(request.query_params.get("seconds", default), "seconds", 0, 3600))
+        seconds = bounded(request.query_params.get("seconds", default), "seconds", 0, 3600)
+        self._drain.begin(seconds, stay=request.method == "POST")
         if request.method == "POST":
             return JSONResponse(self._snapshot(), 202)
         return JSONResponse(asdict(await self._drain.finished()))
@@ -85,6 +86,10 @@ class _Admin:
             "draining": state.draining,
             "open": self._drain.open_connections,
             "in_flight": state.in_flight,
+            "sockets": state.sockets,
+            "sockets_opened": state.sockets_opened,
+            "messages_received": state.messages_received,
+            "messages_sent": state.messages_sent,
             "arrivals": state.arrivals,
             "last_arrival_ns": state.last_arrival_ns,
             "probes": state.probes,

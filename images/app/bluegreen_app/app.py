@@ -8,24 +8,26 @@ import time
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from .arrivals import Arrivals, Ledger
 from .identity import Identity
 from .settings import bounded
+from .sockets import Sockets
 from .state import State
 
 SLOW_MS = (0, 120_000)
 BODY_BYTES = 65_536
 
 
-def build(state: State, ledger: Ledger) -> ASGIApp:
+def build(state: State, ledger: Ledger, sockets: Sockets) -> ASGIApp:
     """Build the public application.
 
     Args:
         state: the pod's counters, shared with the admin application.
         ledger: the record of arrivals.
+        sockets: the pod's WebSockets.
 
     """
     users = _Users(state, ledger)
@@ -34,6 +36,7 @@ def build(state: State, ledger: Ledger) -> ASGIApp:
         Route("/", users.root),
         Route("/slow", users.slow),
         Route("/orders", users.order, methods=["POST"]),
+        WebSocketRoute("/ws", sockets.serve),
         Route("/readyz", probes.ready),
         Route("/healthz", probes.ready),
         Route("/livez", probes.alive),

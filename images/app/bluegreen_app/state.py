@@ -22,6 +22,10 @@ class State:
         probes: requests of probes; never counted as arrivals.
         in_flight: users' requests whose answer isn't complete.
         last_arrival_ns: CLOCK_MONOTONIC of the last arrival; 0 before the first.
+        sockets: WebSockets that are open.
+        sockets_opened: all that ever were.
+        messages_received: clients' messages on them that were answered or are about to be.
+        messages_sent: numbered messages to clients.
         applied: POSTs applied, every repetition counted.
         applied_again: POSTs applied whose id had been applied before.
         metrics: counts and durations of users' requests, for GET /metrics.
@@ -38,6 +42,10 @@ class State:
         self.probes = 0
         self.in_flight = 0
         self.last_arrival_ns = 0
+        self.sockets = 0
+        self.sockets_opened = 0
+        self.messages_received = 0
+        self.messages_sent = 0
         self.applied = 0
         self.applied_again = 0
         self._orders: dict[str, int] = {}
