@@ -107,7 +107,7 @@ def test_a_cut_socket_or_a_lost_message_is_a_loss_at_every_level(story: Story, l
     assert found(timeline, loses("websocket")).verdict == PASS
     assert found(timeline, loses("websocket", "fresh")).verdict == FAIL
     record = scenario_record(timeline, list(judge(timeline, [nothing_lost()])), verdict="fail")
-    assert "  websocket: 1 of" in failure_text({**record, "evidence": ""}, timeline)
+    assert "  websocket: 1 of" in failure_text({**record, "evidence": ""}, timeline, "pytest scenarios")
 
 
 def test_how_long_sockets_were_away_is_bounded() -> None:
