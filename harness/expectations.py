@@ -50,12 +50,14 @@ class Cell:
 
     Attributes:
         effect: a key of EFFECTS.
-        seen: the scenario that has shown it on a real cluster; "" where none has.
+        scenario: the one that shows it; "" where none can here.
+        seen: it was seen on a real cluster.
 
     """
 
     effect: str
-    seen: str = ""
+    scenario: str = ""
+    seen: bool = False
 
 
 Row = Mapping[str, Cell]
@@ -65,24 +67,28 @@ _FIRST = "test_draining_the_old_side_first_lets_it_be_retired_empty"
 _EDIT = "test_editing_another_ingress_touches_no_connection"
 _CONTROLLER = "test_restarting_the_ingress_controller_touches_no_connection"
 _PROXY = "test_restarting_the_proxy_cuts_sockets"
+_ALL = " ".join(CLASSES)
 _KUBE_PROXY = "test_restarting_kube_proxy_touches_no_connection"
 
 
-def _row(effects: str, seen: str = "") -> Row:
-    """Six effects in the order of CLASSES."""
-    return {name: Cell(effect, seen) for name, effect in zip(CLASSES, effects.split(), strict=True)}
+def _row(effects: str, scenario: str = "", seen: str = "") -> Row:
+    """Six effects in the order of CLASSES, and the classes of which it was seen."""
+    return {
+        name: Cell(effect, scenario, name in seen.split())
+        for name, effect in zip(CLASSES, effects.split(), strict=True)
+    }
 
 
 TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     FLIP: {
-        IPTABLES: _row("moves stays expires finishes moves stays", _FIRST),
+        IPTABLES: _row("moves stays expires finishes moves stays", _FIRST, _ALL),
         NFTABLES: _row("moves stays expires finishes moves stays"),
-        ENVOY: _row("moves moves moves finishes moves stays", _FIRST),
+        ENVOY: _row("moves moves moves finishes moves stays", _FIRST, _ALL),
     },
     RETIRE: {
-        IPTABLES: _row("untouched moves moves finishes untouched reconnects", _DRAIN),
+        IPTABLES: _row("untouched moves moves finishes untouched reconnects", _DRAIN, _ALL),
         NFTABLES: _row("untouched moves moves finishes untouched reconnects"),
-        ENVOY: _row("untouched untouched untouched finishes untouched reconnects", _DRAIN),
+        ENVOY: _row("untouched untouched untouched finishes untouched reconnects", _FIRST, "idle slow post websocket"),
     },
     EDIT: {
         IPTABLES: _row("untouched untouched untouched untouched untouched untouched", _EDIT),

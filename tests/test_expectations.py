@@ -28,9 +28,12 @@ def test_the_table_has_every_cell() -> None:
 
 
 def test_what_is_seen_names_a_scenario_that_there_is() -> None:
-    named = {cell.seen for planes in TABLE.values() for row in planes.values() for cell in row.values()} - {""}
+    cells = [cell for planes in TABLE.values() for row in planes.values() for cell in row.values()]
+    named = {cell.scenario for cell in cells} - {""}
     assert named
     assert named <= scenarios()
+    assert all(cell.scenario for cell in cells if cell.seen)
+    assert any(cell.seen for cell in cells)
 
 
 def test_the_documentation_has_the_same_table() -> None:

@@ -124,7 +124,7 @@ class SelfTestResult:
 
 
 def run_selftest(
-    seconds_bound: float = 5.0,
+    seconds_bound: float = 10.0,
     *,
     connect: Callable[[str, int, int], Connection] = Connection,
     recorder: Callable[[Path], Recorder] = Recorder,
@@ -180,7 +180,7 @@ def _sockets(setup: Setup, parts: SocketSetup | None, folder: Path, deadline: fl
         setup.errors.append("the sockets' part has no result")
 
 
-def in_subprocess(seconds_bound: float = 5.0) -> SelfTestResult:
+def in_subprocess(seconds_bound: float = 10.0) -> SelfTestResult:
     """Run the self-test in a process of its own, bounded even if that hangs.
 
     Never raises for a red or dead self-test: that is a result, not passed.
@@ -293,7 +293,7 @@ def main() -> int:
     """Run the self-test and tell the result on standard output."""
     parser = argparse.ArgumentParser(prog="python -m harness.client.selftest", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
-    parser.add_argument("--seconds", type=float, default=5.0, help="bound of the whole test")
+    parser.add_argument("--seconds", type=float, default=10.0, help="bound of the whole test")
     options = parser.parse_args()
     with contextlib.suppress(PermissionError):  # it shares the machine with the first deploy
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)

@@ -35,7 +35,7 @@ PING_S: Final = 0.3
 PONG_S: Final = 3.0
 SILENT_S: Final = 0.8
 """The same in the mode that waits for it: on a busy machine no living peer is taken for a silent one."""
-ENDING_S: Final = 4.0
+ENDING_S: Final = 2.0
 """Of the deadline, for the sockets to end."""
 CHILD_S: Final = 15.0
 """Of a process of its own beyond the deadline, before it is taken for hanging."""
