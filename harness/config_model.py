@@ -165,6 +165,25 @@ class Admin:
 
     port: Annotated[int, Key("the port", low=1, high=65535)]
     state: Annotated[str, Key("path of its state", default="/state", form=PATH, like="/state")]
+    switches: Annotated[
+        str | None,
+        Key("path of POST ready?on=, hang?on=, delay?ms= and drain?seconds=, for probe scenarios", form=PATH, like="/"),
+    ]
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What is done about the sides' probes before users are sent to the new one."""
+
+    gate: Annotated[
+        str,
+        Key(
+            "`refuse` a side whose probes differ from the other's, or that asks for no readiness; or just `tell` it",
+            default="refuse",
+            form="refuse|tell",
+            like="refuse",
+        ),
+    ]
 
 
 @dataclass(frozen=True)
@@ -249,10 +268,16 @@ class Config:
     smoke: Annotated[Smoke, Key("")]
     ledger: Annotated[Ledger | None, Key("")]
     admin: Annotated[Admin | None, Key("")]
+    probes: Annotated[Probes, Key("")]
     limits: Annotated[Limits, Key("")]
     bad: Annotated[Bad, Key("")]
     load: Annotated[Load, Key("")]
     build: Annotated[Build | None, Key("")]
+
+    @property
+    def switches(self) -> str | None:
+        """Where the admin port's switches are; None where there are none."""
+        return self.admin.switches if self.admin is not None else None
 
     @property
     def first(self) -> Request:

@@ -60,7 +60,10 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
         told.append("  deletecollection ingresses, pods")
         told.append(f"  delete           namespaces/{name}")
     rights = needed(
-        [*rendered, *smoke.secret(config, None)], admin=config.admin is not None, made=not options.namespace
+        [*rendered, *smoke.secret(config, None)],
+        admin=config.admin is not None,
+        made=not options.namespace,
+        switches=config.switches is not None,
     )
     for verb in READING:
         told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")

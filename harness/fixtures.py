@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
     from harness.faults.meddler import Meddler
+    from harness.faults.pods import Pods
     from harness.instrument import Instrument
     from harness.load import Load
     from harness.release.verbs import Release
@@ -110,8 +112,9 @@ def scenario(
     folder = bluegreen_run.run.scenario_folder(node_id, bluegreen_run.attempt(node_id))
     marker = request.node.get_closest_marker("promises")
     promises = tuple(resolve(promise, app) for promise in marker.args)
+    changes = tuple(change for marker in request.node.iter_markers("changed") for change in marker.args)
     with Journal(folder) as journal:
-        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic())
+        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic(), changes)
         journal.event(
             "run.started",
             scenario=node_id,
@@ -150,12 +153,17 @@ def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config)
 class LoadFixture:
     """Starts the load of a scenario: ``with load.steady(): ...``."""
 
-    def __init__(self, make: Callable[[], AbstractContextManager[Load]]) -> None:
+    def __init__(self, make: Callable[..., AbstractContextManager[Load]]) -> None:
         self._make = make
 
-    def steady(self) -> AbstractContextManager[Load]:
-        """Steady load on every connection class, from the first sample to the end of the block."""
-        return self._make()
+    def steady(self, **changes: Any) -> AbstractContextManager[Load]:
+        """Steady load on every connection class, from the first sample to the end of the block.
+
+        Args:
+            changes: keys of [load] instead of the configuration's: ``steady(idle=20)``.
+
+        """
+        return self._make(**changes)
 
 
 @pytest.fixture
@@ -176,9 +184,10 @@ def load(
     port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
     entries = cluster.entries(path, port)
 
-    def steady() -> AbstractContextManager[Load]:
+    def steady(**changes: Any) -> AbstractContextManager[Load]:
         instrument.result()
-        return measured(private(app, namespace.prefix), entries, path, scenario, cluster)
+        loaded = replace(app, load=replace(app.load, **changes))
+        return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster)
 
     return LoadFixture(steady)
 
@@ -191,6 +200,14 @@ def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, s
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
 
 
+@pytest.fixture
+def pods(namespace: Place, release: Release, app: Config, scenario: Scenario) -> Pods:
+    """The release's pods, and the application's own switches."""
+    from harness.faults.pods import Pods
+
+    return Pods(namespace.kube, namespace.name, app, release, scenario.journal)
+
+
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
     """Why a scenario can't run on this cluster."""
     from harness.faults.reach import why_not
@@ -201,6 +218,8 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason
+    if request.node.get_closest_marker("switches") and configuration_of(request.config, request.node).switches is None:
+        yield "it needs an application with switches under [admin]"
     if cluster.engine is None and comes_with_the_harness(configuration_of(request.config, request.node)):
         yield "it tests an application of the harness' own, and the cluster was given for yours"
 

@@ -5,26 +5,37 @@ from __future__ import annotations
 from harness.checks.promises import (
     CUTOVER,
     ROLLBACK,
+    affinity,
     answered_within,
     arrives_once,
     cutover_happened,
+    deleted_leaves_first,
     enough,
+    hung_restarted,
+    idle_close,
     idle_side_warm,
     inconclusive,
+    kept_until_drained,
     loses,
     never_served,
     no_flip_back,
+    not_ready_gets_nothing,
+    not_restarted,
     nothing_lost,
     only,
+    ready_before_served,
     red,
     refused,
     rolled_back_by_watch,
+    same_probes,
     steady_generator,
 )
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
 from harness.faults.meddler import Meddler
+from harness.faults.pods import Pods
 from harness.fixtures import LoadFixture as Load
+from harness.release.changed import both_sides, idle_side, service
 from harness.release.verbs import Release
 
 
@@ -42,21 +53,34 @@ __all__ = [
     "Config",
     "Load",
     "Meddler",
+    "Pods",
     "Release",
+    "affinity",
     "answered_within",
     "arrives_once",
+    "both_sides",
     "cutover_happened",
+    "deleted_leaves_first",
     "enough",
+    "hung_restarted",
+    "idle_close",
+    "idle_side",
     "idle_side_warm",
     "inconclusive",
+    "kept_until_drained",
     "loses",
     "never_served",
     "no_flip_back",
     "nobody",
+    "not_ready_gets_nothing",
+    "not_restarted",
     "nothing_lost",
     "only",
+    "ready_before_served",
     "red",
     "refused",
     "rolled_back_by_watch",
+    "same_probes",
+    "service",
     "steady_generator",
 ]

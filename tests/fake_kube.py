@@ -97,6 +97,9 @@ class FakeKube:
         self.apply_error: Refused | None = None
         self.slices: list[tuple[Endpoint, ...] | ClusterError | Exception] = []
         self.selectors: list[dict[str, str]] = []
+        self.probes: dict[str, dict[str, Any]] = {
+            name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
+        }
 
     @property
     def kube(self) -> Kube:
@@ -113,6 +116,10 @@ class FakeKube:
         d = self.deployments[name]
         ready = 0 if d.broken or d.image in self.broken_images else d.replicas
         return RolloutStatus(ready, d.replicas, ready, d.replicas, d.replicas, True, False, f"{ready} ready")
+
+    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
+        container = {"name": "api", **self.probes[name]}
+        return {"spec": {"template": {"spec": {"containers": [container]}}}}
 
     def patch_deployment_image(self, namespace: str, name: str, container: str, image: str) -> None:
         self.calls.append(("image", name, container, image))

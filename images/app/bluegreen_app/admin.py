@@ -5,6 +5,9 @@ GET  /drain?seconds=      begin the drain and answer when it has ended: the kube
 POST /drain?seconds=      begin the drain and answer at once
 POST /cpu?ms=             set the CPU cost of a user's request
 POST /fail?rate=          set the share of users' requests that fails
+POST /ready?on=           readiness on (1) or off (0), while the pod serves on
+POST /hang?on=            let /livez go unanswered (1), while the process lives and serves
+POST /delay?ms=           make every answer, users' and probes', later
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from starlette.routing import Route
 
 from .arrivals import Ledger
 from .drain import Drain
+from .probes import routes as switches
 from .settings import bounded
 from .state import State
 
@@ -31,6 +35,7 @@ def build(state: State, ledger: Ledger, drain: Drain) -> Starlette:
             Route("/drain", admin.drain, methods=["GET", "POST"]),
             Route("/cpu", admin.cpu, methods=["POST"]),
             Route("/fail", admin.fail, methods=["POST"]),
+            *switches(state, admin.snapshot),
         ],
         exception_handlers={ValueError: _bad_request},
     )
@@ -47,24 +52,25 @@ class _Admin:
         self._drain = drain
 
     async def state(self, _: Request) -> Response:
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
     async def drain(self, request: Request) -> Response:
         default = str(self._state.settings.drain_seconds)
         self._drain.begin(bounded(request.query_params.get("seconds", default), "seconds", 0, 3600))
         if request.method == "POST":
-            return JSONResponse(self._snapshot(), 202)
+            return JSONResponse(self.snapshot(), 202)
         return JSONResponse(asdict(await self._drain.finished()))
 
     async def cpu(self, request: Request) -> Response:
         self._state.cpu_ms = bounded(request.query_params.get("ms", ""), "ms", 0, 1000)
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
     async def fail(self, request: Request) -> Response:
         self._state.fail_rate = bounded(request.query_params.get("rate", ""), "rate", 0, 1)
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
-    def _snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, object]:
+        """Counters and switches, as /state tells them."""
         state = self._state
         return {
             **state.settings.identity,
@@ -79,6 +85,9 @@ class _Admin:
             "applied_again": state.applied_again,
             "cpu_ms": state.cpu_ms,
             "fail_rate": state.fail_rate,
+            "started": state.switches.started,
+            "hung": state.switches.hung,
+            "delay_ms": state.switches.delay_ms,
             "keep_alive_seconds": state.settings.keep_alive_seconds,
             "ledger": {"path": self._ledger.path, "complete": not self._ledger.error, "error": self._ledger.error},
         }

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from .arrivals import Arrivals, Ledger
 from .identity import Identity
+from .probes import Hits, Switched
 from .settings import bounded
 from .state import State
 
@@ -20,16 +21,18 @@ SLOW_MS = (0, 120_000)
 BODY_BYTES = 65_536
 
 
-def build(state: State, ledger: Ledger) -> ASGIApp:
+def build(state: State, ledger: Ledger, hits: Hits | None = None) -> ASGIApp:
     """Build the public application.
 
     Args:
         state: the pod's counters, shared with the admin application.
         ledger: the record of arrivals.
+        hits: the record of probes; None for none.
 
     """
     users = _Users(state, ledger)
     probes = _Probes(state)
+    hits = hits or Hits("", state.settings.pod, state.settings.revision)
     routes = [
         Route("/", users.root),
         Route("/slow", users.slow),
@@ -39,7 +42,7 @@ def build(state: State, ledger: Ledger) -> ASGIApp:
         Route("/livez", probes.alive),
         Route("/startupz", probes.alive),
     ]
-    return Identity(Arrivals(Starlette(routes=routes), state, ledger), state)
+    return Identity(Arrivals(Switched(Starlette(routes=routes), state, hits), state, ledger), state)
 
 
 class _Users:

@@ -16,6 +16,7 @@ from uvicorn.server import Server
 from . import admin, app
 from .arrivals import Ledger
 from .drain import Drain
+from .probes import Hits
 from .settings import Settings
 from .state import State
 
@@ -50,8 +51,10 @@ async def serve(settings: Settings) -> None:
         admin_socket = stack.enter_context(_listen(settings.host, settings.admin_port))
         ledger = Ledger(settings.ledger_dir, settings.pod, settings.revision)
         stack.callback(ledger.close)
+        hits = Hits(settings.ledger_dir, settings.pod, settings.revision)
+        stack.callback(hits.close)
 
-        public = _server(app.build(state, ledger), settings)
+        public = _server(app.build(state, ledger, hits), settings)
         drain = Drain(state, lambda: len(public.server_state.connections), quiet_seconds=settings.quiet_seconds)
         internal = _server(admin.build(state, ledger, drain), settings)
 
@@ -65,6 +68,7 @@ async def serve(settings: Settings) -> None:
             await drain.finished()
             public.should_exit = True
             await serving
+            hits.ended()
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer
 
 

@@ -44,6 +44,7 @@ class Settings:
         quiet_seconds: a drain ends after this long without a user's request: endpoints are removed at the same
             time as the drain begins, in no particular order, so newcomers still come for a while.
         keep_alive_seconds: idle connections are closed after this; must be shorter than the drain.
+        startup_seconds: for so long after its start the process answers everything, probes too, with a 503.
 
     """
 
@@ -59,6 +60,7 @@ class Settings:
     drain_seconds: float = 30.0
     quiet_seconds: float = 3.0
     keep_alive_seconds: int = 5
+    startup_seconds: float = 0.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -85,6 +87,7 @@ class Settings:
             drain_seconds=number("DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
             quiet_seconds=number("DRAIN_QUIET_SECONDS", cls.quiet_seconds, 0, 3600),
             keep_alive_seconds=int(number("KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 1, 3600)),
+            startup_seconds=number("STARTUP_SECONDS", cls.startup_seconds, 0, 3600),
         )
         if settings.keep_alive_seconds >= settings.drain_seconds:
             # Otherwise an idle connection outlives the drain and is cut by the exit.

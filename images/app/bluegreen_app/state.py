@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from .settings import Settings
+from .switches import Switches
 
 ORDERS_KEPT = 100_000
 """Order ids kept in memory; the oldest go first (the ledger keeps them all)."""
@@ -23,6 +24,7 @@ class State:
         last_arrival_ns: CLOCK_MONOTONIC of the last arrival; 0 before the first.
         applied: POSTs applied, every repetition counted.
         applied_again: POSTs applied whose id had been applied before.
+        switches: what an administrator does to the answers.
 
     """
 
@@ -37,13 +39,14 @@ class State:
         self.last_arrival_ns = 0
         self.applied = 0
         self.applied_again = 0
+        self.switches = Switches(time.monotonic_ns() + int(settings.startup_seconds * 1e9))
         self._orders: dict[str, int] = {}
         self._failures_owed = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether the pod wants new traffic."""
-        return not self.draining and self.settings.fault.kind != "unready"
+        return not self.draining and self.settings.fault.kind != "unready" and self.switches.ready
 
     def arrive(self, now_ns: int) -> None:
         """Count one user's request."""
