@@ -44,8 +44,8 @@ def test_a_pod_that_turns_not_ready_gets_no_new_requests_until_it_is_ready(
 ) -> None:
     """One live pod says that it isn't ready: users leave it, through each node, and come back when it is."""
     with load.steady():
-        watch = pods.ready()[0]
-        with pods.unready(watch):
+        release.watch(seconds=3, breached=nobody)
+        with pods.unready(pods.ready()[0]):
             release.watch(seconds=4, breached=nobody)
         release.watch(seconds=5, breached=nobody)
 
@@ -78,6 +78,7 @@ def test_liveness_restarts_a_hung_pod_and_leaves_a_slow_one_alone(release: Relea
 def test_a_drain_without_deletion_takes_the_pod_out_by_its_readiness(release: Release, load: Load, pods: Pods) -> None:
     """Nobody deletes the pod, so only its probe takes it out of the endpoints; started anew it is back."""
     with load.steady():
+        release.watch(seconds=3, breached=nobody)
         pods.drain(pods.ready()[0])
         release.watch(seconds=12, breached=nobody)
         pods.wait_ready(4)
@@ -140,8 +141,10 @@ def test_publishing_unready_addresses_turns_not_ready_gets_nothing_red(
     release: Release, load: Load, pods: Pods
 ) -> None:
     """The Service keeps pods that aren't ready: users are sent to them as before."""
-    with load.steady(), pods.unready(pods.ready()[0]):
-        release.watch(seconds=4, breached=nobody)
+    with load.steady():
+        release.watch(seconds=3, breached=nobody)
+        with pods.unready(pods.ready()[0]):
+            release.watch(seconds=4, breached=nobody)
 
 
 @pytest.mark.nightly
