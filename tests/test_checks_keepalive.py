@@ -89,4 +89,4 @@ def test_affinity_is_told_per_node_before_and_after_the_move() -> None:
     assert finding.detail.startswith("pods per node before control-plane: 1, worker: 1, worker2: 1; after the cutover")
     spread = judged(FLIPPED, affinity())
     assert (spread.verdict, spread.measured) == (FAIL, 4)
-    assert judged(changed(FLIPPED, slice(None), pod=0), affinity()).verdict == INCONCLUSIVE
+    assert judged(changed(FLIPPED, np.arange(len(FLIPPED.samples)), pod=0), affinity()).verdict == INCONCLUSIVE
