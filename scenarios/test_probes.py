@@ -126,6 +126,7 @@ def test_what_the_gate_protects_from_without_readiness_users_are_lost(release: R
     """With the gate off a side without readiness passes smoke and is live; the next pod that starts loses users."""
     release.probes.trust()
     release.deploy(NEW)
+    release.watch(seconds=6)  # smoke finds pods out that aren't up; later ones it never sees
     release.smoke()
     with load.steady():
         release.cutover()
