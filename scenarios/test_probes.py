@@ -116,6 +116,7 @@ def test_a_side_whose_probes_have_drifted_is_refused_by_name(release: Release) -
         release.deploy(NEW)
 
 
+@pytest.mark.nightly
 @pytest.mark.changed(
     idle_side(readinessProbe=None, startupProbe=None, livenessProbe=None, env={"STARTUP_SECONDS": "3"})
 )
