@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import IllegalMove, SmokeFailed, UnsafeProbes
+from harness.errors import IllegalMove, RolloutFailed, SmokeFailed, UnsafeProbes
 from harness.words import (
     CUTOVER,
     NEW,
@@ -175,3 +175,13 @@ def test_an_impatient_liveness_probe_turns_not_restarted_red(release: Release, l
     """A pod is slow, and is killed for it."""
     with load.steady(), pods.slow(pods.ready()[0], 1500):
         release.watch(seconds=8, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.changed(both_sides(livenessProbe=BRISK), idle_side(startupProbe=None, env=SLOW_START))
+@pytest.mark.promises(red(not_restarted()), red(same_probes()), refused("not ready", stage="deploy"))
+def test_without_a_startup_probe_liveness_kills_a_slow_starter(release: Release) -> None:
+    """Alive is asked before the start is over: the side is killed over and over, and never ready."""
+    release.probes.trust()
+    with pytest.raises(RolloutFailed):
+        release.deploy(NEW)

@@ -51,7 +51,7 @@ def test_a_side_without_readiness_is_refused_before_it_has_a_pod(bench: Bench) -
     (refusal,) = bench.events("deploy.refused")
     assert "no readinessProbe" in refusal["reason"]
     look = bench.events("probes.applied")[-1]
-    assert (look["verb"], look["side"], look["sides"]["green"]) == ("deploy", "green", {"api": {}})
+    assert (look["verb"], look["side"], look["sides"]["green"]) == ("deploy", "green", {})
     assert look["missing"] == ["container api has no readinessProbe: its pods get users as soon as their process runs"]
 
 

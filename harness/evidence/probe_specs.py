@@ -12,9 +12,10 @@ Specs = dict[str, dict[str, Any]]
 
 
 def probes_of(deployment: Mapping[str, Any]) -> Specs:
-    """The probes of a Deployment's containers."""
+    """The probes of a Deployment's containers; one without any has no entry: a sidecar more is no drift of probes."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: {kind: one[kind] for kind in KINDS if one.get(kind)} for one in containers}
+    found = {one["name"]: {kind: one[kind] for kind in KINDS if one.get(kind)} for one in containers}
+    return {name: probes for name, probes in found.items() if probes}
 
 
 def missing(specs: Specs, container: str) -> str:
