@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from harness.config_admin import Admin, Probes
 from harness.config_key import Key
 from harness.config_policies import OWN_POLICY, Policies
 from harness.config_requests import PATH, MainRequest, Request, Weighted
@@ -161,18 +162,6 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Admin:
-    """The application's port for the harness only."""
-
-    port: Annotated[int, Key("the port", low=1, high=65535)]
-    state: Annotated[str, Key("path of its state", default="/state", form=PATH, like="/state")]
-    drain: Annotated[
-        str | None,
-        Key("path by which a POST makes a pod's users leave while it goes on", form=PATH, like="/drain"),
-    ]
-
-
-@dataclass(frozen=True)
 class Limits:
     """Bounds in seconds."""
 
@@ -263,6 +252,7 @@ class Config:
     smoke: Annotated[Smoke, Key("")]
     ledger: Annotated[Ledger | None, Key("")]
     admin: Annotated[Admin | None, Key("")]
+    probes: Annotated[Probes, Key("")]
     limits: Annotated[Limits, Key("")]
     bad: Annotated[Bad, Key("")]
     policies: Annotated[Policies, Key("")]
@@ -273,6 +263,11 @@ class Config:
     def drains(self) -> bool:
         """A pod can be asked to make its users leave."""
         return self.admin is not None and self.admin.drain is not None
+
+    @property
+    def switches(self) -> str | None:
+        """Where the admin port's switches are; None where there are none."""
+        return self.admin.switches if self.admin is not None else None
 
     @property
     def first(self) -> Request:

@@ -64,6 +64,7 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
         admin=config.admin is not None,
         made=not options.namespace,
         drain=config.drains,
+        switches=config.switches is not None,
     )
     if config.drains:
         told.append("  create           pods/proxy: POST to the admin port's drain")

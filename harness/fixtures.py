@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.config import Config
     from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
+    from harness.faults.pods import Pods
     from harness.instrument import Instrument
     from harness.load import Load
     from harness.release.verbs import Release
@@ -114,8 +116,9 @@ def scenario(
     folder = bluegreen_run.run.scenario_folder(node_id, bluegreen_run.attempt(node_id))
     marker = request.node.get_closest_marker("promises")
     promises = tuple(resolve(promise, app) for promise in marker.args)
+    changes = tuple(change for marker in request.node.iter_markers("changed") for change in marker.args)
     with Journal(folder) as journal:
-        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic())
+        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic(), changes)
         journal.event(
             "run.started",
             scenario=node_id,
@@ -159,12 +162,17 @@ def release(
 class LoadFixture:
     """Starts the load of a scenario: ``with load.steady(): ...``."""
 
-    def __init__(self, make: Callable[[], AbstractContextManager[Load]]) -> None:
+    def __init__(self, make: Callable[..., AbstractContextManager[Load]]) -> None:
         self._make = make
 
-    def steady(self) -> AbstractContextManager[Load]:
-        """Steady load on every connection class, from the first sample to the end of the block."""
-        return self._make()
+    def steady(self, **changes: Any) -> AbstractContextManager[Load]:
+        """Steady load on every connection class, from the first sample to the end of the block.
+
+        Args:
+            changes: keys of [load] instead of the configuration's: ``steady(idle=20)``.
+
+        """
+        return self._make(**changes)
 
 
 @pytest.fixture
@@ -186,10 +194,11 @@ def load(
     port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
     entries = cluster.entries(path, port)
 
-    def steady() -> AbstractContextManager[Load]:
+    def steady(**changes: Any) -> AbstractContextManager[Load]:
         instrument.result()
         sockets = pytestconfig.getoption("--bg-sockets")
-        return measured(private(app, namespace.prefix), entries, path, scenario, cluster, sockets)
+        loaded = replace(app, load=replace(app.load, **changes))
+        return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster, sockets)
 
     return LoadFixture(steady)
 
@@ -211,6 +220,14 @@ def data_plane(namespace: Place, release: Release, cluster: Cluster, app: Config
     return DataPlane(namespace.kube, namespace.name, app, cluster, scenario.journal)
 
 
+@pytest.fixture
+def pods(namespace: Place, release: Release, app: Config, scenario: Scenario) -> Pods:
+    """The release's pods, and the application's own switches."""
+    from harness.faults.pods import Pods
+
+    return Pods(namespace.kube, namespace.name, app, release, scenario.journal)
+
+
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
     """Why a scenario can't run on this cluster."""
     from harness.faults.reach import why_not
@@ -221,6 +238,8 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason
+    if request.node.get_closest_marker("switches") and configuration_of(request.config, request.node).switches is None:
+        yield "it needs an application with switches under [admin]"
     if cluster.engine is None and comes_with_the_harness(configuration_of(request.config, request.node)):
         yield "it tests an application of the harness' own, and the cluster was given for yours"
 

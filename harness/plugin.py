@@ -27,6 +27,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     meddler,
     namespace,
     path,
+    pods,
     release,
     scenario,
 )
@@ -50,6 +51,8 @@ MARKERS = (
     "policy(name): the pods end as [policies] NAME says; it is skipped by name where the configuration has none",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
     "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
+    "changed(*changes): what the scenario changes in the manifests, by both_sides(), idle_side() and service()",
+    "switches: the scenario needs the application's own switches ([admin] switches); it is skipped by name without",
     "smoke: the smallest tier: one cutover and one rollback",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",

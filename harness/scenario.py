@@ -22,6 +22,7 @@ from harness.evidence.losses import all_judged
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
+from harness.release.changed import Change
 from harness.report.terminal import failure_text
 from harness.run import Inconclusive, RunState
 
@@ -44,6 +45,7 @@ class Scenario:
         promises: as declared, with placeholders resolved.
         run: where the record goes.
         started: monotonic seconds.
+        changes: to the manifests, as the scenario's marker says.
         at_end: called, last in first out, before the record is judged: observers stop, final facts are read.
 
     """
@@ -56,6 +58,7 @@ class Scenario:
     promises: Sequence[Promise]
     run: RunState
     started: float
+    changes: Sequence[Change] = ()
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
     failed: bool = False

@@ -5,21 +5,30 @@ from __future__ import annotations
 from harness.checks.promises import (
     CUTOVER,
     ROLLBACK,
+    affinity,
     answered_within,
     arrives_once,
     cutover_happened,
+    deleted_leaves_first,
     enough,
     half_open_noticed,
+    hung_restarted,
+    idle_close,
     idle_side_warm,
     inconclusive,
+    kept_until_drained,
     loses,
     never_served,
     no_flip_back,
+    not_ready_gets_nothing,
+    not_restarted,
     nothing_lost,
     only,
+    ready_before_served,
     red,
     refused,
     rolled_back_by_watch,
+    same_probes,
     sockets_clean,
     steady_generator,
 )
@@ -28,7 +37,9 @@ from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOK
 from harness.config_policies import NAIVE, SLEEP
 from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
+from harness.faults.pods import Pods
 from harness.fixtures import LoadFixture as Load
+from harness.release.changed import both_sides, idle_side, service
 from harness.release.verbs import Release
 
 
@@ -49,23 +60,36 @@ __all__ = [
     "DataPlane",
     "Load",
     "Meddler",
+    "Pods",
     "Release",
+    "affinity",
     "answered_within",
     "arrives_once",
+    "both_sides",
     "cutover_happened",
+    "deleted_leaves_first",
     "enough",
     "half_open_noticed",
+    "hung_restarted",
+    "idle_close",
+    "idle_side",
     "idle_side_warm",
     "inconclusive",
+    "kept_until_drained",
     "loses",
     "never_served",
     "no_flip_back",
     "nobody",
+    "not_ready_gets_nothing",
+    "not_restarted",
     "nothing_lost",
     "only",
+    "ready_before_served",
     "red",
     "refused",
     "rolled_back_by_watch",
+    "same_probes",
+    "service",
     "sockets_clean",
     "steady_generator",
 ]

@@ -98,6 +98,9 @@ class FakeKube:
         self.apply_error: Refused | None = None
         self.slices: list[tuple[Endpoint, ...] | ClusterError | Exception] = []
         self.selectors: list[dict[str, str]] = []
+        self.probes: dict[str, dict[str, Any]] = {
+            name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
+        }
 
     @property
     def kube(self) -> Kube:
@@ -114,6 +117,10 @@ class FakeKube:
         d = self.deployments[name]
         ready = 0 if d.broken or d.image in self.broken_images else d.replicas
         return RolloutStatus(ready, d.replicas, ready, d.replicas, d.replicas, True, False, f"{ready} ready")
+
+    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
+        container = {"name": "api", **self.probes[name]}
+        return {"spec": {"template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 5}}}}
 
     def patch_deployment_image(self, namespace: str, name: str, container: str, image: str) -> None:
         self.calls.append(("image", name, container, image))
@@ -170,9 +177,6 @@ class FakeKube:
     def post_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
         self.calls.append(("post", pod, f"{port}{path}"))
         return b"{}"
-
-    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
-        return {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 5}}}}
 
     def watch_slices(self, namespace: str, service: str, stop: threading.Event) -> Iterator[tuple[Endpoint, ...]]:
         while self.slices:

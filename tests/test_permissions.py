@@ -112,8 +112,9 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "pods": lambda kube: kube.pods("ns"),
     "events": lambda kube: kube.events("ns"),
     "log_tail": lambda kube: kube.log_tail("ns", "p", "api", 5),
-    "post_raw": lambda kube: kube.post_raw("ns", "p", 9000, "/drain"),
     "get_raw": lambda kube: kube.get_raw("ns", "p", 9000, "/state"),
+    "post_raw": lambda kube: kube.post_raw("ns", "p", 9000, "/ready?on=0"),
+    "delete_pod": lambda kube: kube.delete_pod("ns", "p"),
     "objects": lambda kube: kube.objects("ns", "deployments", "apps/v1"),
     "run_job": lambda kube: kube.run_job("ns", item("Job", "batch/v1")),
     "job_result": lambda kube: kube.job_result("ns", "shop"),
@@ -148,7 +149,8 @@ def test_every_call_is_in_the_table(server: FakeApi, tmp_path: Path, method: str
     else:
         CALLS[method](kube)
     rights = {right for verb, path, query, *_ in server.seen if (right := asked(verb, path, query))}
-    allowed = {right.key for right in (*needed(OBJECTS, admin=True, made=True, drain=True), *READS, *EVERYBODYS)}
+    every = needed(OBJECTS, admin=True, made=True, drain=True, switches=True)
+    allowed = {right.key for right in (*every, *READS, *EVERYBODYS)}
     assert server.seen
     assert {str(right) for right in rights if right.key not in allowed} == set()
 
@@ -176,3 +178,11 @@ def test_a_role_allows_exactly_what_is_needed() -> None:
     assert "*" not in str(made)
     assert made["metadata"] == {"name": "r", "namespace": "ns"}
     assert len(rules(rights)) < len({(right.group, right.resource) for right in rights})
+
+
+def test_pods_are_changed_only_where_the_application_has_switches() -> None:
+    without, having = needed(OBJECTS, admin=True, made=False), needed(OBJECTS, admin=True, made=False, switches=True)
+    assert sorted({one.key for one in having} - {one.key for one in without}) == [
+        ("", "pods", "delete"),
+        ("", "pods/proxy", "create"),
+    ]

@@ -5,6 +5,8 @@ from harness.checks import (  # registered by their import
     cutover,
     delays,
     half_open,
+    keepalive,
+    probes,
     release,
     requests,
     sockets,
@@ -12,4 +14,16 @@ from harness.checks import (  # registered by their import
     twins,
 )
 
-__all__ = ["arrivals", "cutover", "delays", "half_open", "release", "requests", "sockets", "standing", "twins"]
+__all__ = [
+    "arrivals",
+    "cutover",
+    "delays",
+    "half_open",
+    "keepalive",
+    "probes",
+    "release",
+    "requests",
+    "sockets",
+    "standing",
+    "twins",
+]

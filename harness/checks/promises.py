@@ -122,6 +122,54 @@ def enough(n: int, cls: str = "fresh") -> Promise:
     return Promise("enough", {"n": n, "cls": cls})
 
 
+def not_ready_gets_nothing(within: float = 3.0, again: float = 3.0) -> Promise:
+    """A pod gets no new request later than `within` seconds after its last good probe, and some `again` when ready."""
+    return Promise("not_ready_gets_nothing", {"within": float(within), "again": float(again)})
+
+
+def ready_before_served() -> Promise:
+    """No pod answers a user before its first good readiness probe."""
+    return Promise("ready_before_served")
+
+
+def deleted_leaves_first(within: float = 3.0) -> Promise:
+    """A deleted pod gets its last new request within so many seconds of its deletion, and ends only after that."""
+    return Promise("deleted_leaves_first", {"within": float(within)})
+
+
+def not_restarted() -> Promise:
+    """No pod's process begins again, but of pods that are hung or drained on purpose."""
+    return Promise("not_restarted")
+
+
+def hung_restarted(within: float) -> Promise:
+    """Each pod that is made to hang begins anew within so many seconds, and is ready again."""
+    return Promise("hung_restarted", {"within": float(within)})
+
+
+def same_probes() -> Promise:
+    """Both sides' applied probes are the same, and both ask for readiness."""
+    return Promise("same_probes")
+
+
+def kept_until_drained(within: float = 3.0, cls: str = "busy") -> Promise:
+    """Kept connections stay on the old side until it drains, and are on the new one `within` seconds later."""
+    return Promise("kept_until_drained", {"within": float(within), "cls": cls})
+
+
+def idle_close(level: str = "") -> Promise:
+    """Idle connections lose nothing by the server's idle close but what any client may retry; that is counted.
+
+    At level "strict" each of those fails; "" is the run's own level.
+    """
+    return Promise("idle_close", {"level": level} if level else {})
+
+
+def affinity(pods: int = 1, within: float = 2.0) -> Promise:
+    """Before and after each move, one address reaches at most so many pods through each node."""
+    return Promise("affinity", {"pods": pods, "within": float(within)})
+
+
 def arrives_once() -> Promise:
     """Each request arrived at most once, where the application keeps a record. Always judged as well."""
     return Promise("arrivals")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import LoadError
+from harness.evidence import probes
 from harness.evidence import samples as layout
 from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
@@ -70,8 +71,18 @@ def read(folder: Path) -> Timeline:
         raw = np.fromfile(path, dtype=layout.SAMPLE)
         parts.append(_decode(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
         del raw
+    kept = folder / ARRIVALS
     timeline = replace(merge(parts, events, notes), sockets=_sockets(folder))
-    return replace(timeline, arrivals=_arrivals(folder / ARRIVALS, timeline))
+    return replace(timeline, arrivals=_arrivals(kept, timeline), probes=_probes(kept, timeline))
+
+
+def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:
+    """The records that the event `probes.kept` names; None without it."""
+    kept = timeline.named("probes.kept")
+    if not kept:
+        return None
+    names = [Path(name).name for name in kept[-1].fields.get("files") or {}]
+    return tuple(probes.parse(name, (folder / name).read_bytes()) for name in names if (folder / name).is_file())
 
 
 def _sockets(folder: Path) -> Sockets | None:

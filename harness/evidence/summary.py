@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.evidence.departures import told as probes
 from harness.evidence.gaps import gaps
 from harness.evidence.ledger import ledger
 from harness.evidence.losses import all_judged, losses
@@ -101,6 +102,7 @@ def scenario_record(
         "tails": tail.to_dict() if (tail := tails(timeline)) is not None else {},
         "outages": [_outage(timeline, outage) for outage in outages(timeline)],
         "faults": faults(timeline),
+        "probes": probes(timeline),
         "sockets": dict(sockets) if sockets is not None else socket_numbers(timeline),
         "diagnosis": [dict(one) for one in diagnosis],
         "findings": [finding.to_dict() for finding in findings],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.evidence.arrivals import Arrivals
+from harness.evidence.probes import ProbeRecord
 from harness.evidence.samples import ClassSpec, Samples, empty
 from harness.evidence.sockets import Sockets
 
@@ -78,6 +79,7 @@ class Timeline:
         notes: what was damaged or missing on disk, one sentence each.
         arrivals: what the application wrote down; None where no record was kept.
         sockets: the WebSockets; None where none ran.
+        probes: what it wrote down of its probes, by pod; None where no record was kept.
 
     """
 
@@ -88,6 +90,7 @@ class Timeline:
     notes: tuple[str, ...] = ()
     arrivals: Arrivals | None = None
     sockets: Sockets | None = None
+    probes: tuple[ProbeRecord, ...] | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples

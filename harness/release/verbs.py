@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.errors import (
-    ClusterError,
-    IllegalMove,
-    ReleaseError,
-    RolloutFailed,
-    SmokeFailed,
-)
+from harness.errors import ClusterError, IllegalMove, ReleaseError, RolloutFailed, SmokeFailed
 from harness.release import bluegreen, manifests, rollout, smoke
 from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
@@ -19,6 +13,7 @@ from harness.release.clock import Clock
 from harness.release.ending import Ending
 from harness.release.flip import LEAD_SECONDS, check_lead, check_untouched, flip
 from harness.release.observer import Observer
+from harness.release.probes import ProbeGate
 
 if TYPE_CHECKING:
     from harness.cluster.answers import Json, RolloutStatus
@@ -68,6 +63,7 @@ class Release:
         self._ending = Ending(kube, namespace, config, self._clock, self._event)
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
         self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
+        self.probes = ProbeGate(kube, namespace, config, self._event)
 
     @property
     def state(self) -> State:
@@ -120,13 +116,14 @@ class Release:
         sides = tuple(self._config.sides.deployments)
         self._now = bluegreen.installed((sides[0], sides[1]), side, version, status.wanted)
         self._event("install.ready", side=side, version=version, ready=status.ready, wanted=status.wanted)
+        self.probes.look("install", side)
         self.observer.start()
 
     def deploy(self, version: str, side: str | None = None) -> None:
         """Bring a version up on the idle side, in the active side's size, and wait for its rollout.
 
         Raises:
-            IllegalMove: the side is active, or the version is live already.
+            IllegalMove: the side is active, the version is live already, or the probes are unsafe.
             RolloutFailed: it isn't ready within ``limits.ready_seconds``.
 
         """
@@ -136,6 +133,7 @@ class Release:
         try:
             wanted = self._kube.rollout_status(self._namespace, self.deployment_of(self.active)).wanted
             after = bluegreen.deploying(self.state, version, wanted, side)
+            self.probes.check("deploy", target)
         except IllegalMove as error:
             self._told(error, "deploy.refused", side=target, version=version)
             raise
@@ -182,7 +180,7 @@ class Release:
         """Point users at the idle side, at an instant announced ``lead_s`` seconds (at least 1) before, by one request.
 
         Raises:
-            IllegalMove: the idle side isn't up, or hasn't passed smoke; or someone else has moved the switch.
+            IllegalMove: the idle side isn't up, hasn't passed smoke, or has unsafe probes; or the switch was moved.
             ClusterError: the request was refused, or not answered.
 
         """
@@ -279,6 +277,8 @@ class Release:
         try:
             target = check(before)
             check_untouched(self._switch, move, before.active)
+            if move == "cutover":  # a way back is never barred
+                self.probes.check(move, target)
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise

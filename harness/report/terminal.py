@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 AROUND_NS = 2_000_000_000
 _COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
-_QUIET = ("arrivals.kept", "promise.declared", "pods.entered", "pods.observed", "selector.observed")
+_QUIET = (
+    *("arrivals.kept", "manifests.changed", "pods.entered", "pods.observed", "probes.applied", "probes.kept"),
+    *("promise.declared", "selector.observed"),
+)
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:

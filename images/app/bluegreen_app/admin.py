@@ -6,6 +6,9 @@ GET  /drain?seconds=      begin the drain and answer when it has ended: the kube
 POST /drain?seconds=      begin the drain and answer at once; the process stays until SIGTERM, or the above
 POST /cpu?ms=             set the CPU cost of a user's request
 POST /fail?rate=          set the share of users' requests that fails
+POST /ready?on=           readiness on (1) or off (0), while the pod serves on
+POST /hang?on=            let /livez go unanswered (1), while the process lives and serves
+POST /delay?ms=           make every answer, users' and probes', later
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from starlette.routing import Route
 from . import metrics
 from .arrivals import Ledger
 from .drain import Drain
+from .probes import routes as switches
 from .settings import bounded
 from .state import State
 
@@ -34,6 +38,7 @@ def build(state: State, ledger: Ledger, drain: Drain) -> Starlette:
             Route("/drain", admin.drain, methods=["GET", "POST"]),
             Route("/cpu", admin.cpu, methods=["POST"]),
             Route("/fail", admin.fail, methods=["POST"]),
+            *switches(state, admin.snapshot),
         ],
         exception_handlers={ValueError: _bad_request},
     )
@@ -50,7 +55,7 @@ class _Admin:
         self._drain = drain
 
     async def state(self, _: Request) -> Response:
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
     async def metrics(self, _: Request) -> Response:
         state = self._state
@@ -67,18 +72,19 @@ class _Admin:
         seconds = bounded(request.query_params.get("seconds", default), "seconds", 0, 3600)
         self._drain.begin(seconds, stay=request.method == "POST")
         if request.method == "POST":
-            return JSONResponse(self._snapshot(), 202)
+            return JSONResponse(self.snapshot(), 202)
         return JSONResponse(asdict(await self._drain.finished()))
 
     async def cpu(self, request: Request) -> Response:
         self._state.cpu_ms = bounded(request.query_params.get("ms", ""), "ms", 0, 1000)
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
     async def fail(self, request: Request) -> Response:
         self._state.fail_rate = bounded(request.query_params.get("rate", ""), "rate", 0, 1)
-        return JSONResponse(self._snapshot())
+        return JSONResponse(self.snapshot())
 
-    def _snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> dict[str, object]:
+        """Counters and switches, as /state tells them."""
         state = self._state
         return {
             **state.settings.identity,
@@ -97,6 +103,9 @@ class _Admin:
             "applied_again": state.applied_again,
             "cpu_ms": state.cpu_ms,
             "fail_rate": state.fail_rate,
+            "started": state.switches.started,
+            "hung": state.switches.hung,
+            "delay_ms": state.switches.delay_ms,
             "keep_alive_seconds": state.settings.keep_alive_seconds,
             "ledger": {"path": self._ledger.path, "complete": not self._ledger.error, "error": self._ledger.error},
         }

@@ -45,11 +45,14 @@ class Ledger:
 
     Attributes:
         error: why records are missing; empty while the record is complete.
+        suffix: ends the file's name.
 
     """
 
+    suffix = ".arrivals"
+
     def __init__(self, folder: str, pod: str, revision: str) -> None:
-        self.path = str(Path(folder) / f"{pod}.arrivals") if folder else ""
+        self.path = str(Path(folder) / f"{pod}{self.suffix}") if folder else ""
         self.error = ""
         self._file = -1
         if not folder:

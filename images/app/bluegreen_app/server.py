@@ -17,6 +17,7 @@ from uvicorn.server import Server
 from . import admin, app
 from .arrivals import Ledger
 from .drain import Drain
+from .probes import Hits
 from .settings import EXIT, Settings
 from .sockets import Sockets
 from .state import State
@@ -52,9 +53,11 @@ async def serve(settings: Settings) -> None:
         admin_socket = stack.enter_context(_listen(settings.host, settings.admin_port))
         ledger = Ledger(settings.ledger_dir, settings.pod, settings.revision)
         stack.callback(ledger.close)
+        hits = Hits(settings.ledger_dir, settings.pod, settings.revision)
+        stack.callback(hits.close)
 
         sockets = Sockets(state, ledger)
-        public = _server(app.build(state, ledger, sockets), settings)
+        public = _server(app.build(state, ledger, sockets, hits), settings)
         drain = Drain(
             state,
             lambda: len(public.server_state.connections),
@@ -77,6 +80,7 @@ async def serve(settings: Settings) -> None:
             await drain.over()
             public.should_exit = True
             await serving
+            hits.ended()
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer
 
 

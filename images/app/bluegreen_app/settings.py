@@ -65,6 +65,7 @@ class Settings:
         socket_seconds: a drain closes the WebSockets one after the other within this time: all at once they would
             all be back at once. Must be shorter than the drain.
         on_sigterm: DRAIN or EXIT.
+        startup_seconds: for so long after its start the process answers everything, probes too, with a 503.
 
     """
 
@@ -82,6 +83,7 @@ class Settings:
     keep_alive_seconds: int = 5
     socket_seconds: float = 4.0
     on_sigterm: str = DRAIN
+    startup_seconds: float = 0.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -110,6 +112,7 @@ class Settings:
             keep_alive_seconds=int(number("KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 1, 3600)),
             socket_seconds=number("DRAIN_SOCKET_SECONDS", cls.socket_seconds, 0, 3600),
             on_sigterm=env.get("ON_SIGTERM") or cls.on_sigterm,
+            startup_seconds=number("STARTUP_SECONDS", cls.startup_seconds, 0, 3600),
         )
         if settings.on_sigterm not in (DRAIN, EXIT):
             raise ValueError(f"ON_SIGTERM={settings.on_sigterm!r}: must be {DRAIN} or {EXIT}")

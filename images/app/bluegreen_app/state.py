@@ -6,6 +6,7 @@ import time
 
 from .metrics import Metrics
 from .settings import Settings
+from .switches import Switches
 
 ORDERS_KEPT = 100_000
 """Order ids kept in memory; the oldest go first (the ledger keeps them all)."""
@@ -29,6 +30,7 @@ class State:
         applied: POSTs applied, every repetition counted.
         applied_again: POSTs applied whose id had been applied before.
         metrics: counts and durations of users' requests, for GET /metrics.
+        switches: what an administrator does to the answers.
 
     """
 
@@ -48,13 +50,14 @@ class State:
         self.messages_sent = 0
         self.applied = 0
         self.applied_again = 0
+        self.switches = Switches(time.monotonic_ns() + int(settings.startup_seconds * 1e9))
         self._orders: dict[str, int] = {}
         self._failures_owed = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether the pod wants new traffic."""
-        return not self.draining and self.settings.fault.kind != "unready"
+        return not self.draining and self.settings.fault.kind != "unready" and self.switches.ready
 
     def arrive(self, now_ns: int) -> None:
         """Count one user's request."""
