@@ -1,5 +1,5 @@
 # Everything runs from .venv, made from the locked dependencies; nothing here changes the system
-# except `make test` and `make rehearsal`, which install missing system packages (podman, mmdebstrap, ...).
+# except `make test` and `make rehearsal`, which install missing system packages (podman, mmdebstrap, chromium, ...).
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
@@ -33,6 +33,7 @@ format: .venv/.installed ## format and mend what ruff can
 	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --fix .
 
 test: check ## check, the tests of whole programs, then the fast tier on a real cluster
+	@$(BIN)/python -m tests.browser
 	@$(BIN)/pytest tests -q -n 2 --dist worksteal -m processes
 	@$(GATE) -m fast --bg-rerun-inconclusive
 
@@ -51,7 +52,7 @@ bench: .venv/.installed ## numbers, to artifacts/latest/bench/
 
 lock: .venv/.installed ## write requirements/*.txt anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra dev pyproject.toml -o requirements/dev.txt
+	  --no-emit-find-links --no-header --no-annotate --upgrade --extra kind --extra otel --extra dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove everything this project ever made: clusters, cache, artifacts, .venv
 	@PYTHONDONTWRITEBYTECODE=1 $(or $(wildcard $(BIN)/python),$(PYTHON)) -m harness.cli clean --all  # needs no package

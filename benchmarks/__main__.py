@@ -5,9 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import instrument, startup
+from benchmarks import instrument, live, report, sockets, startup
 
-PARTS: dict[str, Callable[[], int | None]] = {"startup": startup.main, "instrument": instrument.main}
+PARTS: dict[str, Callable[[], int | None]] = {
+    "startup": startup.main,
+    "instrument": instrument.main,
+    "live": live.main,
+    "report": report.main,
+    "sockets": sockets.main,
+}
 
 
 def main() -> int:

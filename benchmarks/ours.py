@@ -13,6 +13,7 @@ from benchmarks.running import Broken, Done, execute
 from harness.client.identity import Identity
 from harness.client.plan import ENVIRONMENT, PARENT, ClassPlan, Entry, LoadPlan
 from harness.client.plan_check import MAX_RATE
+from harness.client.socket_plan import SocketPlan
 from harness.evidence.store import read
 from harness.evidence.timeline import Timeline
 
@@ -28,6 +29,7 @@ def drive(
     *,
     timeout_s: float = 5.0,
     prefix: Sequence[str] = (),
+    sockets: SocketPlan | None = None,
 ) -> tuple[Timeline, Done]:
     """Send open-model load for so many seconds and read its record.
 
@@ -38,6 +40,7 @@ def drive(
         folder: for plan and record.
         timeout_s: bound of one request.
         prefix: put before the command.
+        sockets: kept open beside the classes.
 
     Raises:
         Broken: the child failed.
@@ -55,6 +58,7 @@ def drive(
         identity=Identity(revision_header="X-Toy-Version", pod_header="X-Toy-Pod"),
         timeout_s=timeout_s,
         max_seconds=seconds,
+        sockets=sockets,
     )
     total = sum(spec.rate for spec in classes.values())
     data = json.loads(plan.to_json())
@@ -62,7 +66,7 @@ def drive(
     data["max_rate"] = total
     (folder / "plan.json").write_text(json.dumps(data))
     file = ROOT / ("benchmarks/beyond.py" if total > MAX_RATE else "loadtests/steady.py")
-    count = str(len(classes))
+    count = str(len(classes) + (sockets is not None))
     words = [*prefix, sys.executable, "-m", "locust", "-f", str(file), "--headless", "--only-summary"]
     words += ["--users", count, "--spawn-rate", count, "--stop-timeout", str(round(timeout_s + 5))]
     words += ["--exit-code-on-error", "0", "--loglevel", "ERROR"]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import __version__, cli_cluster
+from harness import __version__, cli_cluster, cli_results, cli_show
 from harness.errors import EXIT_CONFIGURATION, EXIT_PASS, HarnessError
 from harness.exits import OF_VERDICT
 from harness.objective import objective
@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     begin.add_argument("--force", action="store_true", help="replace the file if it exists")
     editors = commands.add_parser("schema", help="print the JSON schema of bluegreen.toml", allow_abbrev=False)
-    for command in (recheck, clean, begin, editors, *cli_cluster.add(commands)):
+    showing = cli_show.add(commands)
+    further = (*cli_cluster.add(commands), *cli_results.add(commands))
+    for command in (recheck, clean, begin, editors, showing, *further):
         command.set_defaults(options=[name for action in command._actions for name in action.option_strings])
     return parser
 
@@ -78,6 +80,7 @@ def _refuse(parser: argparse.ArgumentParser, known: Sequence[str], given: str) -
 def _recheck(chosen: argparse.Namespace) -> int:
     from harness.limits import limit, promise
     from harness.recheck import Limits, recheck
+    from harness.rechecked import Rechecked
 
     limits = Limits(
         level=chosen.level or "",
@@ -85,8 +88,10 @@ def _recheck(chosen: argparse.Namespace) -> int:
         limits=tuple(limit(text) for text in chosen.limit),
         promises=tuple(promise(text) for text in chosen.promise),
     )
-    verdict, lines = recheck(chosen.run, limits)
-    print("\n".join(lines))
+    kept = Rechecked(chosen.run, limits)
+    verdict, lines = recheck(chosen.run, limits, kept.see)
+    report = kept.write(verdict)
+    print("\n".join([*lines[:-1], *([f"report: {report}"] if report else []), lines[-1]]))
     return OF_VERDICT[verdict]
 
 
@@ -125,6 +130,9 @@ COMMANDS = {
     "schema": _schema,
     "recheck": _recheck,
     "clean": _clean,
+    "show": cli_show.run,
+    "compare": cli_results.run,
+    "trace": cli_results.run,
     **dict.fromkeys(cli_cluster.COMMANDS, _on_yours),
 }
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.client import headers, secrets
+from harness.config_admin import Admin
 from harness.config_key import described
 from harness.config_model import (
     ANONYMOUS,
     NEEDS_REVISION,
-    Admin,
     App,
     Bad,
     Build,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from harness.config_admin import Admin, Probes
 from harness.config_key import Key
+from harness.config_policies import OWN_POLICY, Policies
 from harness.config_requests import PATH, MainRequest, Request, Weighted
 from harness.errors import ConfigurationError
 
@@ -160,14 +162,6 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Admin:
-    """The application's port for the harness only."""
-
-    port: Annotated[int, Key("the port", low=1, high=65535)]
-    state: Annotated[str, Key("path of its state", default="/state", form=PATH, like="/state")]
-
-
-@dataclass(frozen=True)
 class Limits:
     """Bounds in seconds."""
 
@@ -194,6 +188,7 @@ class Load:
     idle: Annotated[float, Key("kept connections, long unused between two requests", default=2.0, high=MAX_RATE)]
     slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
     post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
+    sockets: Annotated[int, Key("WebSockets of `[websocket]`, kept open", default=100, low=1, high=5000)]
     idle_gap_seconds: Annotated[
         float,
         Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),
@@ -203,6 +198,13 @@ class Load:
         Key("file, beside this one, with your own tasks on `harness.client.tasks`", like="loadtests/mine.py"),
     ]
     users: Annotated[int, Key("how many users run these tasks", default=10, low=1, high=500)]
+
+
+@dataclass(frozen=True)
+class WebSocket:
+    """Where the application takes WebSockets (docs/how-it-measures.md); without it that class doesn't run."""
+
+    path: Annotated[str, Key("target of the handshake, percent-encoded", form=PATH, like="/ws")]
 
 
 @dataclass(frozen=True)
@@ -245,19 +247,47 @@ class Config:
     ingress: Annotated[Ingress | None, Key("")]
     request: Annotated[MainRequest, Key("")]
     requests: Annotated[tuple[Weighted, ...], Key("")]
+    websocket: Annotated[WebSocket | None, Key("")]
     identity: Annotated[Identity, Key("")]
     smoke: Annotated[Smoke, Key("")]
     ledger: Annotated[Ledger | None, Key("")]
     admin: Annotated[Admin | None, Key("")]
+    probes: Annotated[Probes, Key("")]
     limits: Annotated[Limits, Key("")]
     bad: Annotated[Bad, Key("")]
+    policies: Annotated[Policies, Key("")]
     load: Annotated[Load, Key("")]
     build: Annotated[Build | None, Key("")]
+
+    @property
+    def drains(self) -> bool:
+        """A pod can be asked to make its users leave."""
+        return self.admin is not None and self.admin.drain is not None
+
+    @property
+    def switches(self) -> str | None:
+        """Where the admin port's switches are; None where there are none."""
+        return self.admin.switches if self.admin is not None else None
 
     @property
     def first(self) -> Request:
         """The first of the requests that take turns, or the only one."""
         return self.requests[0] if self.requests else self.request
+
+    def under(self, policy: str) -> Config:
+        """The application whose pods end by another policy: a key of [policies], or "drain", its own.
+
+        Raises:
+            ConfigurationError: the configuration has no manifests for it.
+
+        """
+        if policy == OWN_POLICY:
+            return self
+        folder = getattr(self.policies, policy, None)
+        if folder is None:
+            mend = f'add it under [policies]: {policy} = "a folder of manifests"'
+            raise ConfigurationError(f"{self.file} has no manifests for the policy {policy}", mend)
+        return replace(self, app=replace(self.app, manifests=folder))
 
     def version(self, word: str) -> str:
         """The version that a scenario's word stands for; what is no word is a version itself.

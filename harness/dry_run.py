@@ -60,8 +60,14 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
         told.append("  deletecollection ingresses, pods")
         told.append(f"  delete           namespaces/{name}")
     rights = needed(
-        [*rendered, *smoke.secret(config, None)], admin=config.admin is not None, made=not options.namespace
+        [*rendered, *smoke.secret(config, None)],
+        admin=config.admin is not None,
+        made=not options.namespace,
+        drain=config.drains,
+        switches=config.switches is not None,
     )
+    if config.drains:
+        told.append("  create           pods/proxy: POST to the admin port's drain")
     for verb in READING:
         told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")
     return told

@@ -8,6 +8,7 @@
     ├── LoadError           the load generator died or never started          exit 11
     └── ReleaseError        the release under test is at fault                a FAILED test
         ├── IllegalMove     the verb isn't legal in the present state
+        │   └── UnsafeProbes  the sides' probes wouldn't keep users from pods that can't serve
         ├── RolloutFailed   a side never became ready
         ├── SmokeFailed     the internal check of the idle side failed
         └── StillInUse      retire refused: users are still on that side
@@ -75,6 +76,10 @@ class ReleaseError(HarnessError):
 
 class IllegalMove(ReleaseError):
     """A release verb that isn't legal in the present state."""
+
+
+class UnsafeProbes(IllegalMove):
+    """The new side asks for no readiness, or its probes differ from the old side's."""
 
 
 class RolloutFailed(ReleaseError):

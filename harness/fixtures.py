@@ -5,19 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness import collecting
+from harness.attending import ATTENDANT
+from harness.config_policies import OWN_POLICY
 from harness.errors import ConfigurationError
 from harness.run import CURRENT, RUN, RunState
 
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
+    from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
+    from harness.faults.pods import Pods
     from harness.instrument import Instrument
     from harness.load import Load
     from harness.release.verbs import Release
@@ -101,22 +106,25 @@ def scenario(
         pytest.skip(f"{app.app.name} has no [ingress] in {app.file}")
     for reason in _obstacles(request, cluster, path):
         pytest.skip(reason)
-    if needs := request.node.get_closest_marker("needs"):
-        try:
-            app.version(needs.args[0])
-        except ConfigurationError as error:
-            pytest.skip(error.what)
+    for name, fits in (("needs", app.version), ("policy", app.under)):
+        if marked := request.node.get_closest_marker(name):
+            try:
+                fits(marked.args[0])
+            except ConfigurationError as error:
+                pytest.skip(error.what)
     node_id = request.node.nodeid
     folder = bluegreen_run.run.scenario_folder(node_id, bluegreen_run.attempt(node_id))
     marker = request.node.get_closest_marker("promises")
     promises = tuple(resolve(promise, app) for promise in marker.args)
+    changes = tuple(change for marker in request.node.iter_markers("changed") for change in marker.args)
     with Journal(folder) as journal:
-        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic())
+        current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic(), changes)
         current.static = not request.config.getoption("--bg-no-static")
         journal.event(
             "run.started",
             scenario=node_id,
             path=path,
+            policy=policy_of(request.node),
             switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
@@ -133,17 +141,21 @@ def scenario(
         request.node.stash[CURRENT] = current
         bluegreen_run.begin(node_id)
         try:
-            yield current
+            with request.config.stash[ATTENDANT].attending(current):
+                yield current
         finally:
             del request.node.stash[CURRENT]
 
 
 @pytest.fixture
-def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config) -> Release:
+def release(
+    request: pytest.FixtureRequest, scenario: Scenario, namespace: Place, cluster: Cluster, app: Config
+) -> Release:
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
-    released = start(app, cluster, namespace, scenario)
+    scenario.namespace = namespace.name
+    released = start(app.under(policy_of(request.node)), cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     return released
 
@@ -151,12 +163,17 @@ def release(scenario: Scenario, namespace: Place, cluster: Cluster, app: Config)
 class LoadFixture:
     """Starts the load of a scenario: ``with load.steady(): ...``."""
 
-    def __init__(self, make: Callable[[], AbstractContextManager[Load]]) -> None:
+    def __init__(self, make: Callable[..., AbstractContextManager[Load]]) -> None:
         self._make = make
 
-    def steady(self) -> AbstractContextManager[Load]:
-        """Steady load on every connection class, from the first sample to the end of the block."""
-        return self._make()
+    def steady(self, **changes: Any) -> AbstractContextManager[Load]:
+        """Steady load on every connection class, from the first sample to the end of the block.
+
+        Args:
+            changes: keys of [load] instead of the configuration's: ``steady(idle=20)``.
+
+        """
+        return self._make(**changes)
 
 
 @pytest.fixture
@@ -168,6 +185,7 @@ def load(
     instrument: Instrument,
     app: Config,
     path: str,
+    pytestconfig: pytest.Config,
 ) -> LoadFixture:
     """Load by Locust in a child process, entering over all nodes of the scenario's path."""
     del release  # the entries answer only after the first version is ready
@@ -177,9 +195,11 @@ def load(
     port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
     entries = cluster.entries(path, port)
 
-    def steady() -> AbstractContextManager[Load]:
+    def steady(**changes: Any) -> AbstractContextManager[Load]:
         instrument.result()
-        return measured(private(app, namespace.prefix), entries, path, scenario, cluster)
+        sockets = pytestconfig.getoption("--bg-sockets")
+        loaded = replace(app, load=replace(app.load, **changes))
+        return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster, sockets)
 
     return LoadFixture(steady)
 
@@ -192,6 +212,23 @@ def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, s
     return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
 
 
+@pytest.fixture
+def data_plane(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> DataPlane:
+    """What happens beside a release to the way that users come in."""
+    del release  # installed first
+    from harness.faults.data_plane import DataPlane
+
+    return DataPlane(namespace.kube, namespace.name, app, cluster, scenario.journal)
+
+
+@pytest.fixture
+def pods(namespace: Place, release: Release, app: Config, scenario: Scenario) -> Pods:
+    """The release's pods, and the application's own switches."""
+    from harness.faults.pods import Pods
+
+    return Pods(namespace.kube, namespace.name, app, release, scenario.journal)
+
+
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:
     """Why a scenario can't run on this cluster."""
     from harness.faults.reach import why_not
@@ -202,6 +239,8 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason
+    if request.node.get_closest_marker("switches") and configuration_of(request.config, request.node).switches is None:
+        yield "it needs an application with switches under [admin]"
     if cluster.engine is None and comes_with_the_harness(configuration_of(request.config, request.node)):
         yield "it tests an application of the harness' own, and the cluster was given for yours"
 
@@ -231,12 +270,21 @@ def configuration_of(config: pytest.Config, item: pytest.Item) -> Config:
     return load(root() / given if marker and not file.exists() else file)
 
 
+def policy_of(item: pytest.Item) -> str:
+    """How a scenario's pods end: its marker's policy, or the application's own."""
+    marker = item.get_closest_marker("policy")
+    return str(marker.args[0]) if marker else OWN_POLICY
+
+
 def say(config: pytest.Config) -> Callable[[str], None]:
     """Progress lines reach the terminal at once, whatever pytest captures."""
     capture = config.pluginmanager.getplugin("capturemanager")
     writer = config.get_terminal_writer()
 
     def one(text: str) -> None:
+        attendant = config.stash.get(ATTENDANT, None)
+        if attendant is not None and attendant.say(f"[bluegreen] {text}"):
+            return
         if capture is None:
             writer.line(f"[bluegreen] {text}")
             return

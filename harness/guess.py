@@ -119,6 +119,8 @@ def _services(objects: Sequence[Json], pair: Pair, found: dict[str, Guess]) -> J
 def _ingress(objects: Sequence[Json], service: Json | None, found: dict[str, Guess]) -> None:
     routes = [route for route in _routes(objects) if service is not None and route[2] == _name(service)]
     named = list(dict.fromkeys((_name(ingress), host, path) for ingress, (host, path), _, _ in routes if host))
+    # a path below another one that leads to the same Service is a special case of it, such as that of WebSockets
+    named = [one for one in named if not any(one[:2] == other[:2] and _below(one[2], other[2]) for other in named)]
     if not named:
         return
     several = tuple(f"{name}: {host}{path}" for name, host, path in named)
@@ -127,6 +129,10 @@ def _ingress(objects: Sequence[Json], service: Json | None, found: dict[str, Gue
         found[f"ingress.{key}"] = (
             Guess(values[0], "it leads to that Service") if len(values) == 1 else Guess(None, "which one?", several)
         )
+
+
+def _below(path: str, other: str) -> bool:
+    return path != other and path.startswith(f"{other.rstrip('/')}/")
 
 
 def _routes(objects: Sequence[Json]) -> Iterator[tuple[Json, tuple[str, str], str, int | None]]:

@@ -9,7 +9,7 @@ from harness.client.selftest import SelfTestResult, in_subprocess
 from harness.journal import Journal
 
 BOUND_S = 15.0
-"""Hard bound of the self-test in seconds; it takes about 3 on an idle machine, more beside starting pods."""
+"""Hard bound of the self-test in seconds; it takes about 4 on an idle machine, more beside starting pods."""
 
 
 class Instrument:

@@ -108,6 +108,7 @@ class Load:
                 "load.started",
                 classes={name: spec.rate for name, spec in self.plan.classes.items()},
                 entries=[f"{entry.host}:{entry.port}" for entry in self.plan.entries],
+                sockets=self.plan.sockets.count if self.plan.sockets else 0,
                 run_tag=self.plan.run_tag,
                 raised_priority=self.raised_priority,
             )
@@ -158,7 +159,7 @@ class Load:
         return code
 
     def _command(self) -> list[str]:
-        count = str(len(self.plan.classes) + self.plan.users)
+        count = str(len(self.plan.classes) + self.plan.users + (self.plan.sockets is not None))
         # Ours first: it opens the record that the user's own tasks write to.
         files = [str(self._locustfile), *([self.plan.locustfile] if self.plan.locustfile else [])]
         return [
@@ -171,7 +172,10 @@ class Load:
         ]
 
     def _longest(self) -> float:
-        return max(self.plan.timeout_of(name) for name in self.plan.classes)
+        sockets = self.plan.sockets
+        # a socket sees the stop when its next message is due
+        other = sockets.handshake_timeout_s + 2 * sockets.every_ms / 1000 if sockets else 0.0
+        return max(other, *(self.plan.timeout_of(name) for name in self.plan.classes))
 
     def _wait_ready(self, follower: Follower) -> None:
         seen: set[int] = set()

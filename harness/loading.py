@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ import httpx
 from harness.client import secrets
 from harness.client.identity import Identity
 from harness.client.plan import ClassPlan, Entry, LoadPlan, Turn
+from harness.client.socket_plan import SocketPlan
 from harness.config import Config, Request
 from harness.config_model import ANONYMOUS
 from harness.errors import ConfigurationError
+from harness.evidence.sockets import CLASS as SOCKETS
 from harness.load import Load, steady
 from harness.waiting import until
 
@@ -33,7 +36,12 @@ WINDOW_S = 3600.0
 
 @contextlib.contextmanager
 def measured(
-    config: Config, entries: Sequence[tuple[str, int, str]], path: str, scenario: Scenario, cluster: Cluster
+    config: Config,
+    entries: Sequence[tuple[str, int, str]],
+    path: str,
+    scenario: Scenario,
+    cluster: Cluster,
+    sockets: int | None = None,
 ) -> Iterator[Load]:
     """Steady load as long as the block runs; a second measured window on this machine waits for the first.
 
@@ -43,11 +51,12 @@ def measured(
         path: "service" or "ingress".
         scenario: its folder gets the samples, its journal the events.
         cluster: for the machine-wide lock.
+        sockets: how many WebSockets, instead of the configuration's.
 
     """
-    plan = plan_of(config, entries, path, scenario)
+    plan = replace(plan_of(config, entries, path, scenario), sockets=sockets_of(config, sockets))
     reach(plan, config)
-    for name, reason in left_out(config).items():
+    for name, reason in left_out(config, sockets).items():
         scenario.journal.event("class.skipped", cls=name, reason=reason)
     with cluster.store.lock("measured-window"), steady(plan, scenario.journal) as load:
         yield load
@@ -156,10 +165,21 @@ def classes_of(config: Config) -> Mapping[str, ClassPlan]:
     return classes
 
 
-def left_out(config: Config) -> Mapping[str, str]:
+def sockets_of(config: Config, wanted: int | None = None) -> SocketPlan | None:
+    """The WebSockets, where the application takes any: as many as wanted, or as the configuration says."""
+    count = config.load.sockets if wanted is None else wanted
+    return SocketPlan(config.websocket.path, count) if config.websocket and count else None
+
+
+def left_out(config: Config, sockets: int | None = None) -> Mapping[str, str]:
     """The classes that don't run, by name, and why: a verdict names them."""
     special = {"slow": config.request.slow, "post": config.request.post}
-    return {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
+    reasons = {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
+    if config.websocket is None:
+        reasons[SOCKETS] = f"no [websocket] in {config.file}"
+    elif sockets == 0:
+        reasons[SOCKETS] = "--bg-sockets 0"
+    return reasons
 
 
 def _special(rate: float, request: Request) -> ClassPlan:

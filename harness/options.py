@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from harness.client.socket_plan import MAX_SOCKETS
 from harness.cluster import targets
 from harness.cluster.mirror import parse
 from harness.cluster.targets import Target
 from harness.errors import ConfigurationError
 from harness.faults import reach
 from harness.objective import objective
+from harness.webhook import Webhook, redacted, webhook_of
 
 IMAGE_MODES = ("auto", "pull", "build")
 ENGINES = ("auto", "docker", "podman", "nerdctl")
@@ -54,6 +57,13 @@ def add(parser: pytest.Parser) -> None:
         help="moves in a row, cutovers and rollbacks in turn (default 10)",
     )
     add_one("--bg-no-static", action="store_true", help="cut over whatever the cluster's objects show")
+    add_one(
+        "--bg-sockets",
+        type=_count,
+        metavar="N",
+        default=None,
+        help="WebSockets kept open, instead of [load] sockets; 0: none",
+    )
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one(
         "--bg-slo",
@@ -68,6 +78,13 @@ def add(parser: pytest.Parser) -> None:
         "--bg-rerun-inconclusive",
         action="store_true",
         help="run an inconclusive scenario once more, whole; both are recorded",
+    )
+    add_one(
+        "--bg-notify",
+        type=_webhook,
+        metavar="URL",
+        default=None,
+        help="tell this webhook of each change of color, as JSON; better by BLUEGREEN_NOTIFY: command lines are public",
     )
     add_one(
         "--bg-time-limit",
@@ -121,6 +138,13 @@ def add_alias(parser: pytest.Parser, known: Sequence[str]) -> None:
         group.addoption("--namespace", dest="bg_namespace", metavar="NAME", default="", help="as --bg-namespace")
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_SOCKETS:
+        raise ValueError(text)
+    return value
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -134,6 +158,13 @@ def _mirror(text: str) -> str:
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text
+
+
+def _webhook(text: str) -> Webhook:
+    try:
+        return Webhook(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _target(text: str) -> Target:
@@ -165,6 +196,33 @@ def refuse_misspelt(args: Sequence[str], known: Sequence[str]) -> None:
             raise pytest.UsageError(f"there is no option {name}\n  mend: did you mean {near[0]}?")
 
 
+def repeating(arguments: Sequence[str], parser: Any) -> list[str]:
+    """Those of a command line's words that another run of one scenario needs: where and how, but not which.
+
+    Args:
+        arguments: of pytest.
+        parser: pytest's, for which options take a value.
+
+    """
+    options = [option for group in parser._groups for option in group.options]
+    known = {name: option for option in options for name in option.names() if name.startswith(_REPEATED)}
+    kept: list[str] = []
+    words = iter(redacted(arguments))
+    for word in words:
+        name, given, _ = word.partition("=")
+        if name not in known or name == "--bg-notify":
+            continue
+        kept.append(word)
+        attributes = known[name].attrs()  # pytest 8 tells the action's name, pytest 9 the action's own
+        flag = attributes.get("nargs") == 0 or attributes.get("action") == "store_true"
+        if not given and not flag:
+            kept += [value for value in (next(words, None),) if value is not None]
+    return kept
+
+
+_REPEATED = ("--bg-", "--namespace", "--cluster-name", "--keep-cluster", "--kind-")
+
+
 def refuse(config: pytest.Config) -> None:
     """Refuse options that would make a verdict worthless.
 
@@ -178,6 +236,10 @@ def refuse(config: pytest.Config) -> None:
             "  mend: leave --kubeconfig out: the harness makes its own cluster and keeps that kubeconfig in the cache;"
             " to run on yours, name it with --bg-context (and --bg-kubeconfig)"
         )
+    try:
+        webhook_of(config.getoption("--bg-notify"))
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
     if not config.getoption("--bg-context", ""):
         useless = [name for name in OF_A_CONTEXT if config.getoption(name, None)]
         if useless:

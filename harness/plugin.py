@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import collecting, exits, options
+from harness.attending import ATTENDANT, Attendant
 from harness.collecting import is_scenario
 from harness.errors import EXIT_INCONCLUSIVE, EXIT_PASS, HarnessError, ReleaseError
 from harness.fixtures import (  # noqa: F401 - fixtures are found by their names in this module
@@ -20,17 +21,21 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     bluegreen_run,
     cluster,
     cutovers,
+    data_plane,
     instrument,
     load,
     meddler,
     namespace,
     path,
+    pods,
     release,
     scenario,
 )
 from harness.guard import Guard
+from harness.outputs import publish
 from harness.report import terminal
 from harness.run import CURRENT, RUN, Inconclusive, RunState
+from harness.webhook import redacted
 
 if TYPE_CHECKING:
     from harness.scenario import Scenario
@@ -43,8 +48,11 @@ MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
     "paths(*names, smoke=None): where the scenario runs, of service and ingress (default: both), and as smoke tier",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
+    "policy(name): the pods end as [policies] NAME says; it is skipped by name where the configuration has none",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
     "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
+    "changed(*changes): what the scenario changes in the manifests, by both_sides(), idle_side() and service()",
+    "switches: the scenario needs the application's own switches ([admin] switches); it is skipped by name without",
     "smoke: the smallest tier: one cutover and one rollback",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
@@ -126,6 +134,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         return True  # nothing runs; the exit code says that nothing was proven
     run = session.config.stash[RUN]
     run.record_junit()
+    attendant = session.config.stash[ATTENDANT] = Attendant(session.config)
+    session.config.pluginmanager.register(attendant, "bluegreen-attendant")
     guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)
     guard.start()
     return None
@@ -270,7 +280,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print the verdict, the evidence's place, what isn't covered, and the command that repeats it."""
     run: RunState = config.stash[RUN]
     if run.began:
-        terminal.summary(terminalreporter, run.document(), run.folder, config.invocation_params.args)
+        arguments = redacted([str(one) for one in config.invocation_params.args])
+        terminal.summary(terminalreporter, run.document(), run.folder, arguments, run.notes)
 
 
 @pytest.hookimpl(trylast=True)
@@ -279,6 +290,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     run: RunState = session.config.stash[RUN]
     if GUARD in session.config.stash:
         session.config.stash[GUARD].stop()
+        session.config.stash[ATTENDANT].close()
     if exitstatus == pytest.ExitCode.INTERRUPTED:
         run.interrupted()
     if not run.began:
@@ -288,6 +300,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     interrupted = exitstatus == pytest.ExitCode.INTERRUPTED and not run.timed_out
     document = run.write(latest=not interrupted)
+    run.notes += publish(document, os.environ)
     if not interrupted:
         code = exits.exit_code(document["verdict"], others_failed=run.others_failed, errors=run.raised)
         session.exitstatus = code if code != EXIT_PASS else session.exitstatus

@@ -162,6 +162,8 @@ class _Look:
             [*rendered, *smoke.secret(self._config, None)],
             admin=self._config.admin is not None,
             made=not options.namespace,
+            drain=self._config.drains,
+            switches=self._config.switches is not None,
         )
         asked = self._try("permissions", lambda: at_once(lambda one: kube.may(one, options.namespace), rights, AT_ONCE))
         if asked is None or all(asked):

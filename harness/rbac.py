@@ -25,11 +25,12 @@ def manifests(config: Config, rendered: Sequence[Mapping[str, Any]], namespace: 
     """
     admin = config.admin is not None
     applied = [*rendered, *smoke.secret(config, None)]
-    given = needed(applied, admin=admin, made=False)
+    drain, switches = config.drains, config.switches is not None
+    given = needed(applied, admin=admin, made=False, drain=drain, switches=switches)
     title = f"# For --namespace: all that a run of {config.app.name} does in the namespace it is given.\n"
     parts = [title + _dump(role("Role", NAME, namespace, given))]
     if not namespace:
-        made = [*needed(applied, admin=admin, made=True), *READS]
+        made = [*needed(applied, admin=admin, made=True, drain=drain, switches=switches), *READS]
         parts.append(
             "# Only for runs without --namespace: each scenario makes its own. Not needed beside the Role above.\n"
             "# nodes and ingressclasses are read for the record and by `bluegreen preflight`, and may be left out.\n"

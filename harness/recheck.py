@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,8 +37,17 @@ class Limits:
     promises: Sequence[Promise] = ()
 
 
-def recheck(folder: Path, limits: Limits) -> tuple[Verdict, list[str]]:
+Seen = Callable[[Path, Timeline, tuple[Finding, ...]], None]
+"""Is told of each record: its folder, the record, its findings."""
+
+
+def recheck(folder: Path, limits: Limits, seen: Seen | None = None) -> tuple[Verdict, list[str]]:
     """The verdict of the scenarios below ``folder``, judged now from what is on disk, and each finding on a line.
+
+    Args:
+        folder: a scenario's, a run's, or one above.
+        limits: what is to be judged otherwise than it was recorded.
+        seen: is told of each record as it is judged, so that nobody has to keep them all in memory.
 
     Raises:
         ConfigurationError: nothing is stored there, or a limit that bears on no scenario there.
@@ -57,6 +66,8 @@ def recheck(folder: Path, limits: Limits) -> tuple[Verdict, list[str]]:
         scenarios[record] = str(timeline.started.get("scenario") or "")
         ran |= {spec.name for spec in timeline.classes}
         found[record] = judged(timeline, limits)
+        if seen is not None:
+            seen(record, timeline, found[record])
         bearing |= {one for one in limits.limits if _bears(one, limits.promises or promises_of(timeline))}
     _refuse_idle(limits.limits, bearing, ran)
     verdicts: dict[tuple[Path, str], Verdict] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import options
+from harness.files import write_atomically
 from harness.mutants import score
-from harness.report import junit
+from harness.report import junit, metrics
 from harness.report.artifacts import Run, verdict_document
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ class RunState:
         self.environment: dict[str, Any] = {}
         self.instrument: Instrument | None = None
         self.timed_out = False
+        self.notes: list[str] = []
         self._running = ""
 
     @property
@@ -82,6 +86,11 @@ class RunState:
     def other_failed(self, what: str, *, failed: bool) -> None:
         """Note how a phase of a plain test ended; the last word counts, for plugins that try such tests again."""
         self._others[what] = failed
+
+    def repeat(self, node_id: str) -> str:
+        """The command that runs one scenario again, where and as it ran."""
+        arguments = [str(one) for one in self._config.invocation_params.args]
+        return shlex.join(["pytest", node_id, *options.repeating(arguments, self._config._parser)])
 
     def attempt(self, node_id: str) -> int:
         """1 for the first attempt of a scenario, 2 for its repetition."""
@@ -127,13 +136,19 @@ class RunState:
         )
 
     def write(self, *, latest: bool) -> dict[str, Any]:
-        """Write verdict.json; ``latest`` also moves artifacts/latest/ to it and to junit.xml."""
+        """Write verdict.json and report.html; ``latest`` also moves artifacts/latest/ to them and to junit.xml."""
         document = self.document()
         self.run.write_verdict(document, latest=latest)
+        from harness.report.files import write_report  # here: a pytest run without scenarios has no use for it
+
+        figures = self.folder / metrics.NAME
+        write_atomically(figures, metrics.exposition(document))
+        for path in (self._junit, figures):
+            if latest and path is not None and path.exists():
+                self.run.link_latest(path)
+        write_report(self.run.folder, document, latest=latest)
         if mutants := score.document(document["scenarios"]):
             self.run.write_other("mutants.json", mutants, latest=latest)
-        if latest and self._junit is not None and self._junit.exists():
-            self.run.link_latest(self._junit)
         return document
 
     def interrupted(self) -> None:

@@ -24,6 +24,7 @@ from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
 from harness.mutants import score
+from harness.release.changed import Change
 from harness.report.terminal import failure_text
 from harness.run import Inconclusive, RunState
 
@@ -46,6 +47,7 @@ class Scenario:
         promises: as declared, with placeholders resolved.
         run: where the record goes.
         started: monotonic seconds.
+        changes: to the manifests, as the scenario's marker says.
         at_end: called, last in first out, before the record is judged: observers stop, final facts are read.
         static: a cutover may be refused for what the cluster's objects show.
 
@@ -59,10 +61,12 @@ class Scenario:
     promises: Sequence[Promise]
     run: RunState
     started: float
+    changes: Sequence[Change] = ()
     at_end: list[Callable[[], None]] = field(default_factory=list)
     static: bool = True
 
     failed: bool = False
+    namespace: str = ""
 
     @property
     def run_tag(self) -> str:
@@ -156,11 +160,12 @@ class Scenario:
             "evidence": str(self.folder),
         }
         self.run.add(self.node_id, record)
+        repeat = self.run.repeat(self.node_id)
         if verdict == "fail":
-            error = pytest.fail.Exception(failure_text(record, timeline), pytrace=False)
+            error = pytest.fail.Exception(failure_text(record, timeline, repeat), pytrace=False)
             raise error from (raised if isinstance(raised, ReleaseError) else None)
         if verdict == "inconclusive":
-            raise Inconclusive(failure_text(record, timeline))
+            raise Inconclusive(failure_text(record, timeline, repeat))
 
     def abandon(self, error: Exception) -> None:
         """The harness broke: keep the evidence, judge nothing."""

@@ -73,7 +73,7 @@ class ClassUser(User):  # type: ignore[misc]
         raise StopUser
 
 
-for _name in generator.plan.classes:
+for _name in generator.names:
     globals()[_name] = type(_name, (ClassUser,), {"connection_class": _name, "abstract": False})
 
 

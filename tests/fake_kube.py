@@ -92,6 +92,7 @@ class FakeKube:
         self.job = JobResult(True, True, "", json.dumps({"result": "pass", "detail": "20 of 20"}))
         self.job_manifest: dict[str, Any] = {}
         self.usage: list[dict[str, Any]] = [{"open": 0, "arrivals": 7}]
+        self.lingering: dict[str, int] = {}
         self.flip_error: ClusterError | None = None
         self.flip_applies = True
         self.apply_error: Refused | None = None
@@ -99,6 +100,9 @@ class FakeKube:
         self.selectors: list[dict[str, str]] = []
         self.pod_items: list[dict[str, Any]] = []
         self.items: dict[str, list[dict[str, Any]]] = {}
+        self.probes: dict[str, dict[str, Any]] = {
+            name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
+        }
 
     @property
     def kube(self) -> Kube:
@@ -115,6 +119,10 @@ class FakeKube:
         d = self.deployments[name]
         ready = 0 if d.broken or d.image in self.broken_images else d.replicas
         return RolloutStatus(ready, d.replicas, ready, d.replicas, d.replicas, True, False, f"{ready} ready")
+
+    def get_deployment(self, namespace: str, name: str) -> dict[str, Any]:
+        container = {"name": "api", **self.probes[name]}
+        return {"spec": {"template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 5}}}}
 
     def patch_deployment_image(self, namespace: str, name: str, container: str, image: str) -> None:
         self.calls.append(("image", name, container, image))
@@ -137,14 +145,18 @@ class FakeKube:
 
     def pods_of(self, namespace: str, deployment: str) -> tuple[PodInfo, ...]:
         d = self.deployments[deployment]
+        leaving = 0
+        if not d.replicas and self.lingering.get(deployment, 0):
+            self.lingering[deployment] -= 1
+            leaving = 1
         ready = self.rollout_status(namespace, deployment).ready > 0
         waiting = "" if ready else "CrashLoopBackOff"
         return tuple(
             PodInfo(f"{deployment}-abc-{i}", "worker", ready, "10.0.0.1", 2, waiting, "Running", False, ("api",))
-            for i in range(d.replicas)
+            for i in range(d.replicas + leaving)
         )
 
-    def objects(self, namespace: str, resource: str, group: str = "v1", selector: str = "") -> list[dict[str, Any]]:
+    def objects(self, namespace: str, resource: str, group: str) -> list[dict[str, Any]]:
         return self.items.get(resource, [])
 
     def events(self, namespace: str) -> tuple[EventInfo, ...]:
@@ -166,6 +178,10 @@ class FakeKube:
     def get_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
         state = self.usage.pop(0) if len(self.usage) > 1 else self.usage[0]
         return json.dumps(state).encode()
+
+    def post_raw(self, namespace: str, pod: str, port: int, path: str) -> bytes:
+        self.calls.append(("post", pod, f"{port}{path}"))
+        return b"{}"
 
     def watch_slices(self, namespace: str, service: str, stop: threading.Event) -> Iterator[tuple[Endpoint, ...]]:
         while self.slices:

@@ -17,6 +17,7 @@ from images.app.bluegreen_app.arrivals import PROBES, Ledger
 from images.app.bluegreen_app.drain import Drain
 from images.app.bluegreen_app.faults import Fault
 from images.app.bluegreen_app.settings import Settings
+from images.app.bluegreen_app.sockets import Sockets
 from images.app.bluegreen_app.state import ORDERS_KEPT, State
 
 USERS = (("GET", "/"), ("GET", "/slow?ms=0"), ("POST", "/orders"))
@@ -29,8 +30,11 @@ class Pod:
         self.state = State(Settings(revision="v7", color="green", pod="app-green-x", **settings))
         self.open_connections = 0
         ledger = Ledger("", "app-green-x", "v7")
-        self.drain = Drain(self.state, lambda: self.open_connections, quiet_seconds=0, every=0.001)
-        self.users = self._client(app.build(self.state, ledger))
+        sockets = Sockets(self.state, ledger)
+        self.drain = Drain(
+            self.state, lambda: self.open_connections, sockets.leave, socket_seconds=0, quiet_seconds=0, every=0.001
+        )
+        self.users = self._client(app.build(self.state, ledger, sockets))
         self.admin = self._client(admin.build(self.state, ledger, self.drain))
 
     def _client(self, asgi: Any) -> httpx.AsyncClient:

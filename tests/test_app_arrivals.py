@@ -18,6 +18,7 @@ from images.app.bluegreen_app import app
 from images.app.bluegreen_app.arrivals import Arrivals, Ledger, token
 from images.app.bluegreen_app.identity import Identity
 from images.app.bluegreen_app.settings import Settings
+from images.app.bluegreen_app.sockets import Sockets
 from images.app.bluegreen_app.state import State
 
 
@@ -45,7 +46,8 @@ def lines(folder: Path, pod: str = "p") -> list[list[str]]:
 def test_arrivals_and_applied_posts_are_recorded_in_order_on_the_monotonic_clock(tmp_path: Path) -> None:
     state = State(Settings())
     before = time.monotonic_ns()
-    public = app.build(state, Ledger(str(tmp_path), "p", "v7"))
+    ledger = Ledger(str(tmp_path), "p", "v7")
+    public = app.build(state, ledger, Sockets(state, ledger))
     send(public, ("GET", "/?q=1", "a"), ("GET", "/readyz", "probe"), ("POST", "/orders", "b"), ("GET", "/x", "c"))
     records = lines(tmp_path)
     assert [[r[0], *r[2:]] for r in records] == [
@@ -103,7 +105,8 @@ def test_each_record_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_without_a_folder_the_service_runs_and_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         ledger = Ledger(str(tmp_path / "missing"), "p", "v7")
-        answers = send(app.build(State(Settings()), ledger), ("GET", "/", "a"), ("POST", "/orders", "b"))
+        state = State(Settings())
+        answers = send(app.build(state, ledger, Sockets(state, ledger)), ("GET", "/", "a"), ("POST", "/orders", "b"))
     assert [a.status_code for a in answers] == [200, 201]
     assert [r.getMessage() for r in caplog.records] == ["ledger"]
     assert "No such file" in ledger.error
@@ -161,7 +164,8 @@ def test_a_record_that_cant_even_be_renamed_stops_all_the_same(tmp_path: Path, m
 
 
 def test_an_id_that_would_forge_a_line_or_a_header_is_made_one_word(tmp_path: Path) -> None:
-    public = app.build(State(Settings()), Ledger(str(tmp_path), "p", "v7"))
+    state, ledger = State(Settings()), Ledger(str(tmp_path), "p", "v7")
+    public = app.build(state, ledger, Sockets(state, ledger))
     (answer,) = send(public, ("GET", "/a%20b%0aP%201%20x", "x y\tP 1 z"))
     assert answer.headers["x-request-id"] == "x?y?P?1?z"
     (record,) = lines(tmp_path)

@@ -19,11 +19,18 @@ class World:
     def __init__(self, during: Callable[[World], None] = lambda world: None) -> None:
         self.seconds = 0.0
         self.open = 0
+        self.left: list[float] = []
         self.state = State(Settings())
         self.drain = Drain(
-            self.state, lambda: self.open, quiet_seconds=3, every=0.5, clock=lambda: int(self.seconds * 1e9),
+            self.state,
+            lambda: self.open,
+            self.left.append,
+            socket_seconds=5,
+            quiet_seconds=3,
+            every=0.5,
+            clock=lambda: int(self.seconds * 1e9),
             sleep=self._sleep,
-        )  # fmt: skip
+        )
         self._during = during
 
     async def _sleep(self, seconds: float) -> None:

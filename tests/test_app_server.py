@@ -116,6 +116,8 @@ def test_sigterm_drains_keeps_serving_newcomers_and_exits_clean(tmp_path: Path) 
     recorded = [line.split() for line in (tmp_path / "app-blue-x.arrivals").read_text().splitlines()]
     assert [[r[0], *r[2:]] for r in recorded[:1]] == [["S", "app-blue-x", "v1"]]
     assert [r[2] for r in recorded[1:]] == ["r-1", "r-1", "slow-1", "busy-2"]
+    probes = [line.split() for line in (tmp_path / "app-blue-x.probes").read_text().splitlines()]
+    assert [[r[0], *r[2:]] for r in probes] == [["S", "app-blue-x", "v1"], ["H", "/readyz", "503"], ["E"]]
 
 
 @pytest.mark.processes

@@ -89,6 +89,8 @@ def test_two_checks_of_one_name_are_refused() -> None:
         "lag",
         "self_test",
         "near_flip",
+        "sockets_ledger",
+        "sockets_near_flip",
         "slo",
         "cutover_happened",
         "cluster_answers",

@@ -129,6 +129,11 @@ def test_loses_passes_only_if_exactly_these_lose() -> None:
     assert found(slow, loses("slow", "post")).verdict == "fail"
     assert found(slow, loses()).verdict == "fail"
     assert found(losing("fresh", timeline=slow), loses("slow")).verdict == "fail"
+    assert found(slow, loses(may=["slow"])).verdict == "pass"
+    assert found(CALM, loses(may=["slow"])).verdict == "pass"
+    assert found(losing("fresh", timeline=slow), loses("slow", may=["fresh"])).verdict == "pass"
+    assert found(losing("fresh", timeline=slow), loses("slow", may=["busy"])).verdict == "fail"
+    assert found(losing("fresh"), loses("slow", may=["fresh"])).verdict == "fail"
     assert found(CALM, loses("slow")).verdict == "fail"
     assert found(CALM, loses()).verdict == "pass"
 

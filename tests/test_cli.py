@@ -53,7 +53,9 @@ def test_a_stored_run_is_judged_again_with_the_same_exit_code(
     assert lines[0] == f"{verdict:<12} one"
     assert lines[-1] == f"verdict: {verdict}"
     assert any("nothing_lost" in line for line in lines)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path: after[path] for path in before} == before  # the evidence stays as it was; only the report is new
+    assert set(after) - set(before) == {tmp_path / "run" / "report.html"}
 
 
 def test_the_worst_of_several_scenarios_is_the_runs_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

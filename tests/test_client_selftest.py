@@ -14,6 +14,7 @@ from harness.client.http import Connection
 from harness.client.misbehave import MODES
 from harness.client.recorder import Recorder
 from harness.client.selftest import COUNT, EVERY, KINDS, SelfTestResult, in_subprocess, run_selftest
+from harness.client.socket_toy import MODES as SOCKET_MODES
 from harness.client.stopped import stall_bracket, stall_errors
 from harness.evidence.samples import OK, UNKNOWN, Samples, empty
 
@@ -72,7 +73,11 @@ def test_the_honest_client_is_exact_in_every_mode(
     result = results["honest"]
     assert result.passed, result.detail
     assert len(result.rows) == len(MODES) * len(KINDS)
-    assert result.injected == result.reported == len(result.rows) * COUNT // EVERY
+    assert {row.mode: row.wrong for row in result.sockets if row.wrong} == {}
+    injected = len(result.rows) * COUNT // EVERY + 2 * (
+        len(SOCKET_MODES) - 2
+    )  # of sockets, ok and fragments are no fault
+    assert result.injected == result.reported == injected
     assert all(row.arrivals == row.issued == row.recorded == COUNT for row in result.rows)
     assert result.stall["low_ms"] - 25 <= result.stall["true_ms"] <= result.stall["high_ms"] + 25
     assert SelfTestResult.from_json(result.to_json()) == result

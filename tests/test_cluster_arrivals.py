@@ -46,7 +46,7 @@ def source(tmp_path: Path) -> Path:
 def kept(source: Path, folder: Path, *, time: Time | None = None) -> dict[str, Any]:
     told, time = Told(), time or Time()
     keep(source, folder, told, clock=lambda: time.now, sleep=time.sleep)
-    ((name, fields),) = told.events
+    ((name, fields),) = told.events[:1]
     assert name == "arrivals.kept"
     return fields
 
@@ -117,3 +117,21 @@ def test_records_go_with_their_namespace_and_a_second_time_is_fine(source: Path)
     discard(source)
     assert not source.exists()
     assert source.parent.exists()
+
+
+def test_records_of_probes_are_kept_as_they_are_since_they_never_rest(source: Path, tmp_path: Path) -> None:
+    probes = source / "blue-0.probes"
+    probes.write_bytes(b"S 1 blue-0 v1\n")
+
+    def hit(_: float) -> None:
+        with probes.open("ab") as file:
+            file.write(b"H 2 /readyz 200\n")
+
+    told, time = Told(), Time(hit)
+    keep(source, tmp_path, told, clock=lambda: time.now, sleep=time.sleep)
+    (_, arrivals), (name, fields) = told.events
+    assert arrivals["faults"] == [], "what is asked each second keeps nobody waiting"
+    assert time.now < 2 * QUIET_S
+    assert name == "probes.kept"
+    assert fields == {"files": {"blue-0.probes": probes.stat().st_size}, "faults": []}
+    assert (tmp_path / "arrivals" / "blue-0.probes").read_bytes() == probes.read_bytes()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,14 @@ def test_not_toml(tmp_path: Path) -> None:
     (tmp_path / "bluegreen.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         load(tmp_path)
+
+
+def test_another_policy_is_other_manifests_and_nothing_else() -> None:
+    config = load(Path(__file__).parent.parent / "bluegreen.toml")
+    assert config.under("drain") == config
+    for policy in ("naive", "sleep"):
+        other = config.under(policy)
+        assert other.app.manifests.name == policy
+        assert replace(other, app=config.app) == config
+    with pytest.raises(ConfigurationError, match="no manifests for the policy kill"):
+        config.under("kill")

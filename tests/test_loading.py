@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.client.socket_plan import SocketPlan
 from harness.config import load
 from harness.errors import ConfigurationError
-from harness.loading import classes_of, left_out, plan_of
+from harness.loading import classes_of, left_out, plan_of, sockets_of
 from tests.fake_kube import config_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ def test_the_demo_runs_every_class_with_its_own_request(tmp_path: Path) -> None:
     plan = planned(ROOT / "bluegreen.toml", tmp_path)
     rates = {name: spec.rate for name, spec in plan.classes.items()}
     assert rates == {"fresh": 200, "busy": 50, "idle": 2, "slow": 4, "post": 10}
-    assert left_out(load(ROOT / "bluegreen.toml")) == {}
+    assert not set(left_out(load(ROOT / "bluegreen.toml"))) & set(rates)
     slow, post = plan.request("slow"), plan.request("post")
     # Long enough for 5 under way near a flip at 4/s, and answered well within its time.
     assert slow.path.endswith("ms=3000") and slow.timeout_s >= 2 * 3
@@ -41,7 +42,20 @@ def test_the_demo_runs_every_class_with_its_own_request(tmp_path: Path) -> None:
 def test_what_an_application_can_not_serve_is_left_out_by_name(tmp_path: Path) -> None:
     file = ROOT / "manifests" / "nginx" / "bluegreen.toml"
     assert list(planned(file, tmp_path, "ingress").classes) == ["fresh", "busy", "idle"]
-    assert left_out(load(file)) == {"slow": f"no [request.slow] in {file}", "post": f"no [request.post] in {file}"}
+    names = {"slow": "[request.slow]", "post": "[request.post]", "websocket": "[websocket]"}
+    assert left_out(load(file)) == {name: f"no {table} in {file}" for name, table in names.items()}
+
+
+def test_sockets_are_as_many_as_wanted_or_configured(tmp_path: Path) -> None:
+    config_in(tmp_path)
+    text = (tmp_path / "bluegreen.toml").read_text() + '[websocket]\npath = "/ws"\n[load]\nsockets = 7\n'
+    (tmp_path / "bluegreen.toml").write_text(text)
+    config = load(tmp_path)
+    assert sockets_of(config) == SocketPlan("/ws", 7)
+    assert sockets_of(config, 20) == SocketPlan("/ws", 20)
+    assert sockets_of(config, 0) is None
+    assert left_out(config, 0)["websocket"] == "--bg-sockets 0"
+    assert "websocket" not in left_out(config)
 
 
 def test_rates_gap_and_time_outs_are_the_configurations(tmp_path: Path) -> None:

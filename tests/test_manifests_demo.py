@@ -106,7 +106,13 @@ def test_the_description_names_what_the_manifests_have(demo: str) -> None:
     assert service["spec"]["ports"][0]["port"] == toml["service"]["port"]
     assert toml["service"]["selector_key"] in service["spec"]["selector"]
     (rule,) = ingress["spec"]["rules"]
-    (path,) = rule["http"]["paths"]
+    path, *others = rule["http"]["paths"]
+    # Contour upgrades only on a path that is in the rules as its annotation names it
+    upgraded = ingress["metadata"].get("annotations", {}).get("projectcontour.io/websocket-routes", "")
+    assert [(other["path"], other["backend"]) for other in others] == [
+        (one, path["backend"]) for one in upgraded.split()
+    ]
+    assert upgraded == ("/ws" if demo == "demo" else "")
     assert (ingress["metadata"]["name"], rule["host"], path["path"]) == tuple(toml["ingress"].values())
     assert path["backend"]["service"] == {"name": toml["service"]["name"], "port": {"number": toml["service"]["port"]}}
 
@@ -169,6 +175,7 @@ def test_the_times_of_leaving_fit_into_each_other() -> None:
     env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
     drain, keep_alive = int(env["DRAIN_SECONDS"]), int(env["KEEP_ALIVE_SECONDS"])
     assert keep_alive < drain
+    assert 0 < int(env["DRAIN_SOCKET_SECONDS"]) < drain
     assert drain + LAST_WORDS_SECONDS < pod["terminationGracePeriodSeconds"]
     assert container["lifecycle"]["preStop"]["httpGet"] == {"path": "/drain", "port": "admin"}
     timeout = read("demo", "ingress.yaml")["metadata"]["annotations"]["projectcontour.io/response-timeout"]
@@ -200,3 +207,25 @@ def test_the_pod_learns_its_color_from_its_label_so_that_no_patch_sets_it() -> N
         e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in container_of("demo")["env"] if "valueFrom" in e
     }
     assert sources == {"COLOR": "metadata.labels['color']", "POD_NAME": "metadata.name"}
+
+
+@pytest.mark.parametrize("policy", ["naive", "sleep"])
+def test_another_policy_changes_how_a_pod_ends_and_nothing_else(policy: str) -> None:
+    assert described("demo")["policies"][policy] == f"manifests/policies/{policy}"
+    kustomization = read("policies", policy, "kustomization.yaml")
+    assert kustomization["resources"] == ["../../demo"]
+    assert kustomization["patches"] == [{"path": "ending.yaml", "target": {"kind": "Deployment"}}]
+    spec = read("policies", policy, "ending.yaml")["spec"]
+    assert set(spec) == {"template"}
+    assert set(spec["template"]["spec"]) == {"containers"}
+    (container,) = spec["template"]["spec"]["containers"]
+    assert set(container) == {"name", "env", "lifecycle"}
+    assert container["name"] == container_of("demo")["name"]
+    assert container["env"] == [{"name": "ON_SIGTERM", "value": "exit"}]
+    if policy == "naive":
+        assert container["lifecycle"] == {"$patch": "delete"}
+    else:
+        hook = container["lifecycle"]["preStop"]
+        assert hook["httpGet"] is None
+        # longer than a slow answer takes, so that what is cut is only what is kept open
+        assert hook["sleep"]["seconds"] * 1000 > int(described("demo")["request"]["slow"]["path"].rpartition("=")[2])

@@ -114,6 +114,8 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "events": lambda kube: kube.events("ns"),
     "log_tail": lambda kube: kube.log_tail("ns", "p", "api", 5),
     "get_raw": lambda kube: kube.get_raw("ns", "p", 9000, "/state"),
+    "post_raw": lambda kube: kube.post_raw("ns", "p", 9000, "/ready?on=0"),
+    "delete_pod": lambda kube: kube.delete_pod("ns", "p"),
     "objects": lambda kube: kube.objects("ns", "deployments", "apps/v1"),
     "run_job": lambda kube: kube.run_job("ns", item("Job", "batch/v1")),
     "job_result": lambda kube: kube.job_result("ns", "shop"),
@@ -148,7 +150,8 @@ def test_every_call_is_in_the_table(server: FakeApi, tmp_path: Path, method: str
     else:
         CALLS[method](kube)
     rights = {right for verb, path, query, *_ in server.seen if (right := asked(verb, path, query))}
-    allowed = {right.key for right in (*needed(OBJECTS, admin=True, made=True), *READS, *EVERYBODYS)}
+    every = needed(OBJECTS, admin=True, made=True, drain=True, switches=True)
+    allowed = {right.key for right in (*every, *READS, *EVERYBODYS)}
     assert server.seen
     assert {str(right) for right in rights if right.key not in allowed} == set()
 
@@ -157,6 +160,8 @@ def test_what_is_needed_follows_the_application() -> None:
     plain = {right.key for right in needed([], admin=False, made=False)}
     assert ("", "pods/proxy", "get") not in plain
     assert ("", "pods/proxy", "get") in {right.key for right in needed([], admin=True, made=False)}
+    assert ("", "pods/proxy", "create") not in {right.key for right in needed([], admin=True, made=False)}
+    assert ("", "pods/proxy", "create") in {right.key for right in needed([], admin=True, made=False, drain=True)}
     secret = {right.key for right in needed([item("Secret")], admin=False, made=False)} - plain
     assert secret == {("", "secrets", verb) for verb in ("create", "list", "deletecollection")}
     made = {right.key for right in needed([], admin=False, made=True)} - plain
@@ -174,3 +179,11 @@ def test_a_role_allows_exactly_what_is_needed() -> None:
     assert "*" not in str(made)
     assert made["metadata"] == {"name": "r", "namespace": "ns"}
     assert len(rules(rights)) < len({(right.group, right.resource) for right in rights})
+
+
+def test_pods_are_changed_only_where_the_application_has_switches() -> None:
+    without, having = needed(OBJECTS, admin=True, made=False), needed(OBJECTS, admin=True, made=False, switches=True)
+    assert sorted({one.key for one in having} - {one.key for one in without}) == [
+        ("", "pods", "delete"),
+        ("", "pods/proxy", "create"),
+    ]

@@ -14,6 +14,7 @@ import pytest
 import scipy.special
 
 import harness.loading
+import harness.report.files
 import harness.report.terminal
 import harness.scenario
 import harness.words
@@ -27,6 +28,7 @@ from tests.fake_server import shop_manifests
 HERE_TO_STAY = (
     scipy.special,
     harness.loading,
+    harness.report.files,
     harness.report.terminal,
     harness.scenario,
     harness.words,
@@ -200,6 +202,27 @@ def test_a_good_release_passes_with_its_evidence_on_disk(rehearse: Rehearsal) ->
     assert (events[0], events[-1]) == ("run.started", "scenario.finished")
     assert events.count("promise.declared") == 2
     assert (folder / "samples-7.bin").stat().st_size > 64 * 2400
+
+
+def test_the_report_lies_beside_the_verdict_whatever_that_is(rehearse: Rehearsal) -> None:
+    assert rehearse(GOOD + BAD).ret == 1
+    report = rehearse.latest.with_name("report.html")
+    assert report.resolve() == rehearse.latest.resolve().with_name("report.html")
+    text = report.read_text()
+    assert "A promise was broken: 1 of 2 scenarios failed." in text
+    assert "test_good[service]" in text and "Its record is gone" not in text
+
+
+def test_a_report_that_cannot_be_built_changes_no_verdict(rehearse: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_more: object) -> str:
+        raise ZeroDivisionError("no\nbins")
+
+    monkeypatch.setattr(harness.report.files, "build", broken)
+    result = rehearse(GOOD)
+    assert result.ret == 0
+    assert rehearse.verdict["verdict"] == "pass"
+    assert not rehearse.latest.with_name("report.html").exists()
+    result.stderr.fnmatch_lines(["bluegreen: report.html could not be written (ZeroDivisionError: no bins)"])
 
 
 def test_a_lost_request_fails_once_and_tells_what_happened_around_it(rehearse: Rehearsal) -> None:

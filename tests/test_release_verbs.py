@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from harness.cluster.answers import JobResult, Refused
-from harness.errors import ClusterError, ConfigurationError, IllegalMove, RolloutFailed, SmokeFailed, StillInUse
+from harness.errors import (
+    ClusterError,
+    ConfigurationError,
+    IllegalMove,
+    RolloutFailed,
+    SmokeFailed,
+    StillInUse,
+    WaitTimeout,
+)
 from harness.journal import Journal
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
@@ -42,8 +50,8 @@ class Bench:
             "ns",
             smoke_image="smoke:1",
             clock=self.clock.clock,
-            static=static,
         )
+        self.release.observer.static = static
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self.journal.path.read_text().splitlines()]
@@ -342,3 +350,58 @@ def test_without_an_admin_port_retire_goes_by_time_alone(tmp_path: Path) -> None
     assert bench.events("retire.done")[0]["open"] is None
     bench.release.close()
     bench.journal.close()
+
+
+def test_retire_goes_on_despite_users_only_where_that_is_said_and_waits_until_the_pods_are_gone(bench: Bench) -> None:
+    release = bench.released()
+    bench.fake.usage = [{"open": 3, "arrivals": 5}]
+    with pytest.raises(StillInUse):
+        release.retire(after=0)
+    bench.fake.lingering = {"shop-blue": 4}
+    began = bench.clock.ns
+    release.retire(after=0, despite_users=True)
+    names = [event["name"] for event in bench.events("retire.sent", "retire.done", "retire.gone")]
+    assert names == ["retire.sent", "retire.done", "retire.gone"]
+    assert bench.clock.ns - began == 4 * 200_000_000
+
+
+def test_pods_that_outlive_their_grace_period_are_told(bench: Bench) -> None:
+    release = bench.released()
+    bench.fake.lingering = {"shop-blue": 10**6}
+    with pytest.raises(WaitTimeout, match="pods of shop-blue to be gone"):
+        release.retire(after=0)
+    assert not bench.events("retire.gone")
+
+
+DRAINED = CONFIG.replace("port = 9000", 'port = 9000\ndrain = "/drain"')
+
+
+def test_a_drain_asks_every_pod_once_and_waits_until_nobody_is_there(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, DRAINED)
+    release = bench.released()
+    bench.fake.usage = [{"open": left, "arrivals": 0} for left in (2, 1, 0, 0, 1, 0, 0, 0, 0)]
+    release.drain()
+    asked = [call for call in bench.fake.calls if call[0] == "post"]
+    assert asked == [("post", f"shop-blue-abc-{n}", "9000/drain") for n in range(4)]
+    (sent,), (done,) = bench.events("drain.sent"), bench.events("drain.finished")
+    assert (sent["side"], len(sent["pods"]), done["open"]) == ("blue", 4, 0)
+    assert release.version_of("blue") == "v1"  # still there
+    bench.journal.close()
+
+
+def test_a_drain_that_users_outlive_is_no_quiet_pass(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, DRAINED)
+    release = bench.released()
+    bench.fake.usage = [{"open": 1, "arrivals": 0}]
+    with pytest.raises(StillInUse, match="4 connections are still open on blue"):
+        release.drain()
+    assert bench.events("drain.finished")[0]["open"] == 4
+    with pytest.raises(IllegalMove, match="users are on it"):
+        release.drain("green")
+    bench.journal.close()
+
+
+def test_only_an_application_with_a_drain_can_be_asked(bench: Bench) -> None:
+    release = bench.released()
+    with pytest.raises(ConfigurationError, match="can't be asked to drain"):
+        release.drain()

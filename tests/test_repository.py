@@ -126,6 +126,8 @@ def test_nothing_below_imports_the_plugin(package: str) -> None:
         ("pytest_kind", {"harness/cluster/kind.py"}),
         # the benchmark's users are Locust's own clients: measuring them needs them
         ("locust", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
+        ("opentelemetry", {"harness/otel.py"}),
+        ("rich", {"harness/report/screen.py"}),
         ("gevent", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
     ],
 )
@@ -137,6 +139,7 @@ def test_the_doors_are_used() -> None:
     """So that the test above can't pass by looking at nothing."""
     assert "harness/cluster/kind.py" in users_of("pytest_kind")
     assert users_of("kubernetes")
+    assert users_of("opentelemetry") and users_of("rich")
     assert users_of("locust") == {"loadtests/steady.py", "benchmarks/locust_users.py"}
     assert len(MODULES) > 50
 
@@ -233,9 +236,11 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 def test_the_action_sets_up_python_runs_and_keeps_the_evidence_whatever_happens() -> None:
     assert ACTION["runs"]["using"] == "composite"
-    python, install, run, upload = ACTION["runs"]["steps"]
+    python, install, run, compare, upload = ACTION["runs"]["steps"]
     assert python["uses"].startswith("actions/setup-python@")
-    assert install["shell"] == run["shell"] == "bash"
+    assert install["shell"] == run["shell"] == compare["shell"] == "bash"
+    assert compare["if"] == "always() && inputs.baseline != ''"
+    assert run["env"]["BLUEGREEN_NOTIFY"] == "${{ inputs.notify }}"  # not on a command line
     assert upload["uses"].startswith("actions/upload-artifact@")
     assert upload["if"].startswith("always()")
     for name, one in ACTION["inputs"].items():
@@ -243,7 +248,7 @@ def test_the_action_sets_up_python_runs_and_keeps_the_evidence_whatever_happens(
         assert isinstance(one["default"], str), name  # none is required
     used = set(re.findall(r"inputs\.([a-z-]+)", (ROOT / "action.yml").read_text()))
     assert used == set(ACTION["inputs"])
-    for step in (install, run):  # what a caller wrote is data, never a part of the script
+    for step in (install, run, compare):  # what a caller wrote is data, never a part of the script
         assert "${{" not in step["run"]
 
 

@@ -91,6 +91,15 @@ def values(objects: list[Json]) -> Json:
     return {key: guess.value for key, guess in guesses(objects).items()}
 
 
+def test_a_path_below_another_one_of_the_same_host_is_a_special_case_of_it() -> None:
+    sockets = ingress("web", "shop")
+    (rule,) = sockets["spec"]["rules"]
+    rule["http"]["paths"].append({**rule["http"]["paths"][0], "path": "/ws"})
+    assert values([*SHOP[:-1], sockets]) == values(SHOP)
+    rule["http"]["paths"][0]["path"] = "/w"
+    assert values([*SHOP[:-1], sockets])["ingress.path"] is None  # neither leads to the other
+
+
 def test_everything_that_manifests_tell() -> None:
     assert values(SHOP) == {
         "app.name": "shop",

@@ -1,5 +1,31 @@
 """Checks: pure rules over a timeline. Importing this package registers all of them."""
 
-from harness.checks import arrivals, caught, cutover, delays, release, requests, standing, twins  # by their import
+from harness.checks import (  # registered by their import
+    arrivals,
+    caught,
+    cutover,
+    delays,
+    half_open,
+    keepalive,
+    probes,
+    release,
+    requests,
+    sockets,
+    standing,
+    twins,
+)
 
-__all__ = ["arrivals", "caught", "cutover", "delays", "release", "requests", "standing", "twins"]
+__all__ = [
+    "arrivals",
+    "caught",
+    "cutover",
+    "delays",
+    "half_open",
+    "keepalive",
+    "probes",
+    "release",
+    "requests",
+    "sockets",
+    "standing",
+    "twins",
+]

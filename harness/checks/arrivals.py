@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.registry import check
 from harness.evidence.reconcile import Reconciled, reconcile
+from harness.evidence.socket_arrivals import Written, reconcile_messages
 from harness.evidence.timeline import Timeline
 
 CONTRADICTIONS = (
@@ -15,6 +16,12 @@ CONTRADICTIONS = (
     ("posts_lost", "POSTs answered as done and never applied"),
 )
 """What fails, by its name in `Reconciled`, in words that follow a number."""
+OF_MESSAGES = (
+    ("unwritten", "messages acknowledged and never written down"),
+    ("again", "arrivals of messages beyond those that the client sent"),
+    ("unasked", "messages written down that were never sent"),
+)
+"""Likewise, of WebSockets, in `Written`."""
 FAULTS_SHOWN = 3
 
 
@@ -38,12 +45,22 @@ def arrivals(timeline: Timeline) -> Finding | None:
         for name, words in CONTRADICTIONS
         if (count := int(getattr(found, name)))
     ]
-    if found.faults:
-        more = len(found.faults) - FAULTS_SHOWN
-        said.append("the record isn't whole: " + "; ".join(found.faults[:FAULTS_SHOWN]))
+    messages = reconcile_messages(timeline.sockets, timeline.arrivals) if timeline.sockets is not None else Written()
+    said += [
+        f"{count} {words} ({'; '.join(messages.told[name])})"
+        for name, words in OF_MESSAGES
+        if (count := int(getattr(messages, name)))
+    ]
+    faults = list(found.faults)
+    faults += [f"{messages.beyond} acknowledged messages are in no record"] if messages.beyond else []
+    if faults:
+        more = len(faults) - FAULTS_SHOWN
+        said.append("the record isn't whole: " + "; ".join(faults[:FAULTS_SHOWN]))
         said += [f"and {more} more"] if more > 0 else []
-    verdict = FAIL if found.contradictions else INCONCLUSIVE if found.faults else PASS
-    return Finding("arrivals", verdict, found.contradictions, 0, "contradictions", "; ".join([*said, _counted(found)]))
+    count = found.contradictions + messages.contradictions
+    verdict = FAIL if count else INCONCLUSIVE if faults else PASS
+    text = "; ".join([*said, _counted(found), *([f"{messages.written} messages too"] if messages.written else [])])
+    return Finding("arrivals", verdict, count, 0, "contradictions", text)
 
 
 def _counted(found: Reconciled) -> str:

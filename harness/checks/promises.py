@@ -81,9 +81,35 @@ def refused(reason_contains: str = "", stage: str = "smoke") -> Promise:
     return Promise("refused", {"reason_contains": reason_contains, "stage": stage})
 
 
-def loses(*classes: str, at_most_ms: float | None = None) -> Promise:
-    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`."""
-    return Promise("loses", {"classes": classes, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+def loses(*classes: str, may: Iterable[str] = (), at_most_ms: float | None = None) -> Promise:
+    """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`.
+
+    Args:
+        classes: each must lose something.
+        may: whether these do is a race, so that either is right; any other that loses is a fail.
+        at_most_ms: None for no bound.
+
+    """
+    allowed = _names(may)
+    params = {"classes": classes, **({"may": allowed} if allowed else {})}
+    return Promise("loses", {**params, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+
+
+def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0.2) -> Promise:
+    """No WebSocket lost, doubled or misordered a message, and whatever was closed came back soon and spread out.
+
+    Args:
+        on: the revision that every socket is open on at the end; None: any.
+        reconnect: bound of the 99th percentile from a close to the next 101, in seconds; closes are 1012 or 1001 only.
+        peak: bound of the reconnects within any 100 ms, as a share of all sockets.
+
+    """
+    return Promise("sockets_clean", {"on": on, "reconnect": float(reconnect), "peak": float(peak)})
+
+
+def half_open_noticed(within: float = 3.0) -> Promise:
+    """Each socket whose peer vanished without a word is given up within so many seconds."""
+    return Promise("half_open_noticed", {"within": float(within)})
 
 
 def rolled_back_by_watch() -> Promise:
@@ -94,6 +120,54 @@ def rolled_back_by_watch() -> Promise:
 def enough(n: int, cls: str = "fresh") -> Promise:
     """At least `n` requests of the class were issued; fewer prove too little."""
     return Promise("enough", {"n": n, "cls": cls})
+
+
+def not_ready_gets_nothing(within: float = 3.0, again: float = 3.0) -> Promise:
+    """A pod gets no new request later than `within` seconds after its last good probe, and some `again` when ready."""
+    return Promise("not_ready_gets_nothing", {"within": float(within), "again": float(again)})
+
+
+def ready_before_served() -> Promise:
+    """No pod answers a user before its first good readiness probe."""
+    return Promise("ready_before_served")
+
+
+def deleted_leaves_first(within: float = 3.0) -> Promise:
+    """A deleted pod gets its last new request within so many seconds of its deletion, and ends only after that."""
+    return Promise("deleted_leaves_first", {"within": float(within)})
+
+
+def not_restarted() -> Promise:
+    """No pod's process begins again, but of pods that are hung or drained on purpose."""
+    return Promise("not_restarted")
+
+
+def hung_restarted(within: float) -> Promise:
+    """Each pod that is made to hang begins anew within so many seconds, and is ready again."""
+    return Promise("hung_restarted", {"within": float(within)})
+
+
+def same_probes() -> Promise:
+    """Both sides' applied probes are the same, and both ask for readiness."""
+    return Promise("same_probes")
+
+
+def kept_until_drained(within: float = 3.0, cls: str = "busy") -> Promise:
+    """Kept connections stay on the old side until it drains, and are on the new one `within` seconds later."""
+    return Promise("kept_until_drained", {"within": float(within), "cls": cls})
+
+
+def idle_close(level: str = "") -> Promise:
+    """Idle connections lose nothing by the server's idle close but what any client may retry; that is counted.
+
+    At level "strict" each of those fails; "" is the run's own level.
+    """
+    return Promise("idle_close", {"level": level} if level else {})
+
+
+def affinity(pods: int = 1, within: float = 2.0) -> Promise:
+    """Before and after each move, one address reaches at most so many pods through each node."""
+    return Promise("affinity", {"pods": pods, "within": float(within)})
 
 
 def arrives_once() -> Promise:

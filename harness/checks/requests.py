@@ -8,9 +8,11 @@ import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import Losses, answered_mask, error_counts, judged_mask, losses
+from harness.evidence.losses import Losses, answered_mask, error_counts, judged_mask, losses, ran
 from harness.evidence.outages import outages
 from harness.evidence.samples import UNSENT
+from harness.evidence.socket_summary import socket_text
+from harness.evidence.sockets import CLASS
 from harness.evidence.timeline import Timeline
 
 
@@ -20,7 +22,7 @@ def nothing_lost(timeline: Timeline, *, classes: Sequence[str] | None = None) ->
 
     Lost requests that any client may retry are always told, with the level that counts them or lets them pass.
     """
-    names = tuple(classes) if classes is not None else tuple(spec.name for spec in timeline.classes)
+    names = tuple(classes) if classes is not None else ran(timeline)
     counts = {name: losses(timeline, name) for name in names}
     lost = sum(count.judged for count in counts.values())
     issued = sum(count.issued for count in counts.values())
@@ -54,6 +56,8 @@ def _errors(timeline: Timeline, name: str) -> str:
 
 def _told(timeline: Timeline, name: str) -> str:
     """How many of a class were lost, of what, and when the first was, seen from the move before it."""
+    if name == CLASS:
+        return socket_text(timeline)
     samples = timeline.of_class(name)
     bad = judged_mask(timeline, name, samples)
     first = int(samples["intended"][bad].min())
@@ -70,13 +74,18 @@ def _told(timeline: Timeline, name: str) -> str:
 
 
 @check("loses")
-def loses(timeline: Timeline, *, classes: Sequence[str], at_most_ms: float | None = None) -> Finding:
-    """Passes only if exactly these classes have judged losses, and their outages are provably short enough."""
-    ran = [spec.name for spec in timeline.classes]
-    issued = {name: losses(timeline, name).issued for name in {*ran, *classes}}
-    losing = {name for name in ran if losses(timeline, name).judged}
+def loses(
+    timeline: Timeline, *, classes: Sequence[str], may: Sequence[str] = (), at_most_ms: float | None = None
+) -> Finding:
+    """Passes only if exactly these classes have judged losses, and their outages are provably short enough.
+
+    Those in `may` have them or not; how many is told.
+    """
+    there = ran(timeline)
+    issued = {name: losses(timeline, name).issued for name in {*there, *classes}}
+    losing = {name for name in there if losses(timeline, name).judged}
     wanted = set(classes)
-    unexpected, spared = sorted(losing - wanted), sorted(name for name in wanted - losing if issued[name])
+    unexpected, spared = sorted(losing - wanted - set(may)), sorted(name for name in wanted - losing if issued[name])
     absent = sorted(name for name in wanted if not issued[name])
     number, limit = float(len(losing)), float(len(wanted))
     if unexpected:
@@ -88,13 +97,18 @@ def loses(timeline: Timeline, *, classes: Sequence[str], at_most_ms: float | Non
         return Finding("loses", INCONCLUSIVE, number, limit, "classes", f"no request of {', '.join(absent)}")
     if not any(issued.values()):
         return Finding("loses", INCONCLUSIVE, number, limit, "classes", "no request at all")
-    said = "; ".join(_told(timeline, name) for name in ran if name in losing) or "no class lost anything"
+    said = "; ".join(_told(timeline, name) for name in there if name in losing) or "no class lost anything"
     if at_most_ms is None:
         return Finding("loses", PASS, number, limit, "classes", said)
     return _short_enough(timeline, losing, float(at_most_ms), said)
 
 
 def _short_enough(timeline: Timeline, losing: set[str], limit: float, said: str) -> Finding:
+    if CLASS in losing and timeline.sockets is not None:
+        away = timeline.sockets.away_ns()
+        if away is None or away / 1e6 > limit:
+            text = "a socket never came back" if away is None else f"a socket was away for {away / 1e6:.0f} ms"
+            return Finding("loses", FAIL, None if away is None else away / 1e6, limit, "ms", f"{text}; {said}")
     spans = [outage for outage in outages(timeline) if outage.cls in losing and outage.lost]
     if not spans:
         return Finding("loses", PASS, 0.0, limit, "ms", said)
@@ -128,8 +142,11 @@ def never_served(timeline: Timeline, *, revision: str) -> Finding:
     known = answered_mask(samples) & (samples["revision"] != 0) & (samples["outcome"] != UNSENT)
     seen = known & (samples["revision"] == timeline.id_of(revision))
     count, told = int(np.count_nonzero(seen)), int(np.count_nonzero(known))
+    if timeline.sockets is not None:
+        handshakes = timeline.sockets.revisions()
+        count, told = count + handshakes[revision], told + handshakes.total()
     # An answer that doesn't say who gave it could have come from anywhere.
-    mute = int(np.count_nonzero(answered_mask(samples))) - told
+    mute = int(np.count_nonzero(answered_mask(samples) & ~known))
     if count:
         return Finding("never_served", FAIL, count, 0, "answers", f"{count} of {told} answers came from {revision}")
     if not told or mute:

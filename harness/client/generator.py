@@ -12,6 +12,9 @@ from typing import Final
 from harness.client.pacer import GRACE_S, OnSample, Pacer, Spawn
 from harness.client.plan import LoadPlan
 from harness.client.recorder import Recorder
+from harness.client.socket_recorder import SocketRecorder
+from harness.client.sockets import SocketClass
+from harness.evidence.sockets import CLASS as SOCKETS
 
 CLOCK_EVERY_S: Final = 5.0
 TICK_S: Final = 0.05
@@ -56,6 +59,9 @@ class Generator:
             name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep)
             for code, name in enumerate(plan.classes)
         }
+        self.sockets: SocketClass | None = None
+        if plan.sockets is not None:
+            self.sockets = SocketClass(plan, SocketRecorder(Path(plan.folder)), spawn, sleep=sleep)
 
     @property
     def recorder(self) -> Recorder:
@@ -63,9 +69,14 @@ class Generator:
         return self._recorder
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All classes, each to be given to `run`."""
+        return (*self.pacers, *([SOCKETS] if self.sockets is not None else []))
+
+    @property
     def finished(self) -> bool:
         """Whether every class has run to its end."""
-        return len(self._ran) == len(self.pacers)
+        return len(self._ran) == len(self.names)
 
     @property
     def stop_seconds(self) -> float:
@@ -79,29 +90,38 @@ class Generator:
                 self._begun = True
                 self._t0 = self.plan.t0_ns or time.monotonic_ns() + 50_000_000
                 self._spawn(self._tend)
-        pacer = self.pacers[name]
         until = self._t0 + int(self.plan.max_seconds * 1e9)
-        pacer.run(self._t0 + pacer.code * STAGGER_NS, until)
+        if name == SOCKETS and self.sockets is not None:
+            self.sockets.run(self._t0, until)
+        else:
+            pacer = self.pacers[name]
+            pacer.run(self._t0 + pacer.code * STAGGER_NS, until)
         self._ran.add(name)
 
     def stop(self) -> None:
         """Send no more."""
         for pacer in self.pacers.values():
             pacer.stop()
+        if self.sockets is not None:
+            self.sockets.stop()
 
     def close(self) -> None:
         """Close the record. A class that never ran or still has requests in flight leaves its ledger open."""
         self._recorder.close()
+        if self.sockets is not None:
+            self.sockets.record.close()
 
     def _tend(self) -> None:
         """Flush the record at least each 100 ms, pair the clocks, and end with the parent."""
         paired = time.monotonic()
         while not self.finished:
             self._sleep(TICK_S)
-            self._recorder.flush()
             now = time.monotonic()
-            if now - paired >= CLOCK_EVERY_S:
-                paired = now
-                self._recorder.clock()
+            records = [self._recorder, *([self.sockets.record] if self.sockets is not None else [])]
+            for record in records:
+                record.flush()
+                if now - paired >= CLOCK_EVERY_S:
+                    record.clock()
+            paired = now if now - paired >= CLOCK_EVERY_S else paired
             if self._parent and os.getppid() != self._parent:
                 self.stop()

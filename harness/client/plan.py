@@ -14,6 +14,7 @@ from harness.client import secrets
 from harness.client.exchange import Request
 from harness.client.identity import Identity
 from harness.client.plan_check import check, check_headers
+from harness.client.socket_plan import SocketPlan
 from harness.errors import ConfigurationError
 
 ENVIRONMENT: Final = "BG_LOAD_PLAN"
@@ -113,6 +114,7 @@ class LoadPlan:
         max_rate: sum of all classes' rates, requests per second; at most `harness.client.plan_check.MAX_RATE`.
         locustfile: absolute path of the user's own tasks (`harness.client.tasks`), beside the classes; "": none.
         users: how many users run these tasks.
+        sockets: WebSockets beside the classes; None: none.
         turns: instead of path, method, headers, body, statuses and time-out above, where there are any.
 
     Headers and bodies hold ``${NAME}`` as the configuration does; `requests` fills in this process' environment.
@@ -138,6 +140,7 @@ class LoadPlan:
     turns: tuple[Turn, ...] = ()
     locustfile: str = ""
     users: int = 0
+    sockets: SocketPlan | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -164,6 +167,17 @@ class LoadPlan:
         body = spec.body or ("" if spec.path else self.body)
         statuses = spec.expected_status or self.expected_status
         return self._made(method, path, headers, body, statuses, spec.timeout_s or self.timeout_s, name)
+
+    def filled_headers(self) -> dict[str, str]:
+        """The further headers of every request, with what the environment has for them.
+
+        Raises:
+            ConfigurationError: the environment lacks a ``${NAME}``, or a header can't be sent.
+
+        """
+        filled = {header: secrets.fill(value, os.environ) for header, value in self.headers.items()}
+        check_headers(filled)
+        return filled
 
     def timeout_of(self, name: str) -> float:
         """Bound of one attempt of a class in seconds; of requests that take turns, the longest."""
@@ -231,6 +245,7 @@ class LoadPlan:
             data["expected_status"] = tuple(data.get("expected_status", (200,)))
             data["turns"] = tuple(Turn(**_tupled(turn)) for turn in data.get("turns", ()))
             data["identity"] = Identity(**data.get("identity", {}))
+            data["sockets"] = SocketPlan(**data["sockets"]) if data.get("sockets") else None
             return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationError(

@@ -26,6 +26,7 @@ from harness.client.http import Connection
 from harness.client.identity import Identity
 from harness.client.misbehave import MODES, ToyProcess
 from harness.client.recorder import Recorder
+from harness.client.socket_selftest import SocketRow, SocketSetup, in_own_process, run_sockets
 from harness.client.stopped import TIMEOUT_S, Setup, guarded, read_samples, stop_a_server
 from harness.evidence.samples import ERRORS, FLAG_RETRIABLE, OK, UNSENT, Samples
 
@@ -93,6 +94,7 @@ class SelfTestResult:
         injected: misbehaviors of all rows.
         reported: lost samples of the right class of all rows.
         rows: by mode and kind of connection.
+        sockets: by mode of the WebSockets' server.
         stall: the stopped server: truth and bracket in ms.
         detail: what is wrong, in words; "" when passed.
         seconds: how long it took.
@@ -106,6 +108,7 @@ class SelfTestResult:
     stall: dict[str, float]
     detail: str
     seconds: float
+    sockets: tuple[SocketRow, ...] = ()
 
     def to_json(self) -> str:
         """As one line of JSON."""
@@ -116,21 +119,24 @@ class SelfTestResult:
         """Read `to_json`'s text."""
         data: dict[str, Any] = json.loads(text)
         data["rows"] = tuple(Row(**row) for row in data["rows"])
+        data["sockets"] = tuple(SocketRow(**row) for row in data["sockets"])
         return cls(**data)
 
 
 def run_selftest(
-    seconds_bound: float = 5.0,
+    seconds_bound: float = 10.0,
     *,
     connect: Callable[[str, int, int], Connection] = Connection,
     recorder: Callable[[Path], Recorder] = Recorder,
+    sockets: SocketSetup | None = None,
 ) -> SelfTestResult:
-    """Run every mode on every kind of connection, and stop a server for exactly one second.
+    """Run every mode on every kind of connection and on sockets, and stop a server for exactly one second.
 
     Args:
         seconds_bound: the test is red if it takes longer.
         connect: makes a connection from host, port and entry; other than the default only in tests.
         recorder: makes a record in a folder; other than the default only in tests.
+        sockets: the parts of the WebSockets' client; by default in a process of its own.
 
     """
     begun = time.monotonic()
@@ -147,22 +153,34 @@ def run_selftest(
             setup.errors.append(f"the stopped server's part was not over within {seconds_bound:g} s")
         elif not outcome and not setup.errors:
             setup.errors.append("the stopped server's part died")
+        # Behind the others: the stopped server's times are told to some milliseconds.
+        (own := Path(folder) / "sockets").mkdir()
+        socket_rows: list[SocketRow] = []
+        guarded(setup, _sockets, sockets, own, begun + seconds_bound, socket_rows)
     seconds = time.monotonic() - begun
     if seconds > seconds_bound:
         setup.errors.append(f"took {seconds:.1f} s, bound {seconds_bound:g} s")
     wrong = [_told(row) for row in rows if not row.passed] + setup.errors
+    wrong += [f"sockets, {row.mode}: {row.wrong}" for row in socket_rows if row.wrong]
     return SelfTestResult(
         passed=not wrong,
-        injected=sum(row.injected for row in rows),
-        reported=sum(row.reported for row in rows),
+        injected=sum(row.injected for row in rows) + sum(one.injected for one in socket_rows),
+        reported=sum(row.reported for row in rows) + sum(one.reported for one in socket_rows),
         rows=tuple(rows),
         stall=outcome,
         detail="; ".join(wrong),
         seconds=seconds,
+        sockets=tuple(socket_rows),
     )
 
 
-def in_subprocess(seconds_bound: float = 5.0) -> SelfTestResult:
+def _sockets(setup: Setup, parts: SocketSetup | None, folder: Path, deadline: float, rows: list[SocketRow]) -> None:
+    rows += run_sockets(parts, folder, deadline) if parts else in_own_process(deadline - time.monotonic())
+    if not rows:
+        setup.errors.append("the sockets' part has no result")
+
+
+def in_subprocess(seconds_bound: float = 10.0) -> SelfTestResult:
     """Run the self-test in a process of its own, bounded even if that hangs.
 
     Never raises for a red or dead self-test: that is a result, not passed.
@@ -228,15 +246,14 @@ def _request(path: str, method: str, timeout_s: float) -> Request:
 
 
 def _row(setup: Setup, port: int, record: Recorder, code: int, kind: str, request: Request, issued: list[int]) -> None:
-    connection = setup.connect("127.0.0.1", port, 0)
-    for seq in range(COUNT):
-        intended = time.monotonic_ns()
-        issued[code] += 1
-        answer = connection.attempt(request, f"selftest-{code}-{seq}")
-        record.sample(code, seq, intended, 0, request.method_code, answer)
-        if kind != "kept":
-            connection.close()
-    connection.close()
+    with contextlib.closing(setup.connect("127.0.0.1", port, 0)) as connection:
+        for seq in range(COUNT):
+            intended = time.monotonic_ns()
+            issued[code] += 1
+            answer = connection.attempt(request, f"selftest-{code}-{seq}")
+            record.sample(code, seq, intended, 0, request.method_code, answer)
+            if kind != "kept":
+                connection.close()
 
 
 def _judge(mode: str, kind: str, method: str, issued: int, samples: Samples, seen: dict[str, int]) -> Row:
@@ -276,7 +293,7 @@ def main() -> int:
     """Run the self-test and tell the result on standard output."""
     parser = argparse.ArgumentParser(prog="python -m harness.client.selftest", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
-    parser.add_argument("--seconds", type=float, default=5.0, help="bound of the whole test")
+    parser.add_argument("--seconds", type=float, default=10.0, help="bound of the whole test")
     options = parser.parse_args()
     with contextlib.suppress(PermissionError):  # it shares the machine with the first deploy
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
@@ -286,6 +303,8 @@ def main() -> int:
     else:
         for row in result.rows:
             sys.stdout.write(f"{'ok ' if row.passed else 'RED'} {_told(row)}\n")
+        for one in result.sockets:
+            sys.stdout.write(f"{'RED' if one.wrong else 'ok '} sockets/{one.mode}: {one.wrong or one.injected}\n")
         sys.stdout.write(f"{'pass' if result.passed else 'FAIL: ' + result.detail} in {result.seconds:.1f} s\n")
     return 0 if result.passed else 1
 

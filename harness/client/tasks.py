@@ -32,6 +32,7 @@ from harness.client.plan_check import CLASSES, check_headers
 from harness.client.recorder import Recorder
 from harness.errors import ConfigurationError, LoadError
 from harness.evidence.samples import METHODS, UNSENT
+from harness.evidence.sockets import CLASS as SOCKETS
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 MOST_CLASSES: Final = 100
@@ -128,10 +129,10 @@ class Record:
         """
         with self._lock:
             if name not in self.ledgers:
-                if not _NAME.fullmatch(name) or name in CLASSES:
+                if not _NAME.fullmatch(name) or name in (*CLASSES, SOCKETS):
                     raise ConfigurationError(
                         f"a class of requests can't be called {name!r}",
-                        f"small letters, digits and _, and none of {', '.join(CLASSES)}",
+                        f"small letters, digits and _, and none of {', '.join((*CLASSES, SOCKETS))}",
                     )
                 if len(self.ledgers) >= MOST_CLASSES:
                     raise ConfigurationError(f"{MOST_CLASSES} classes of requests and more", "name fewer")

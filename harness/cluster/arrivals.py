@@ -7,11 +7,12 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from harness.evidence.arrivals import BROKEN, SUFFIX
+from harness.evidence.probes import SUFFIX as PROBES
 from harness.evidence.store import ARRIVALS
 
 QUIET_S: Final = 1.0
@@ -45,7 +46,8 @@ def keep(
     Args:
         source: the namespace's folder on the host; absent if no pod ever wrote.
         folder: the scenario's; gets ``arrivals/``.
-        journal: gets the files' names and sizes in bytes, and what kept them from being all there is.
+        journal: gets the files' names and sizes in bytes, and what kept them from being all there is; those of
+            probes by `probes.kept`.
         clock: monotonic seconds; tests pass a fake one.
         sleep: pauses for seconds; tests pass a fake one.
 
@@ -60,8 +62,17 @@ def keep(
         faults.append("no pod has written a record into the folder that the nodes share with this host")
     target = folder / ARRIVALS
     target.mkdir()
+    files = _copy(_records(source), target, faults)
+    journal.event("arrivals.kept", files=files, faults=faults)
+    if probed := _records(source, PROBES):  # these never rest: what is there now is taken
+        unread: list[str] = []
+        journal.event("probes.kept", files=_copy(probed, target, unread), faults=unread)
+
+
+def _copy(records: Iterable[Path], target: Path, faults: list[str]) -> dict[str, int]:
+    """Copies the records; returns their names and sizes in bytes, and adds what can't be read to the faults."""
     files: dict[str, int] = {}
-    for path in _records(source):
+    for path in records:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
@@ -70,7 +81,7 @@ def keep(
         with os.fdopen(descriptor, "rb") as record, (target / path.name).open("wb") as copy:
             shutil.copyfileobj(record, copy, 1 << 20)
             files[path.name] = copy.tell()
-    journal.event("arrivals.kept", files=files, faults=faults)
+    return files
 
 
 def discard(source: Path) -> None:
@@ -78,13 +89,13 @@ def discard(source: Path) -> None:
     shutil.rmtree(source, ignore_errors=True)
 
 
-def _records(source: Path) -> dict[Path, int]:
+def _records(source: Path, suffix: str = SUFFIX) -> dict[Path, int]:
     """The records there are, by name, with their sizes in bytes.
 
     Regular files only: pods may write what they like there, and a link could lead anywhere on this host.
     """
     found = {}
-    for path in sorted(path for end in (SUFFIX, SUFFIX + BROKEN) for path in source.glob(f"*{end}")):
+    for path in sorted(path for end in (suffix, suffix + BROKEN) for path in source.glob(f"*{end}")):
         with contextlib.suppress(FileNotFoundError):  # renamed since it was listed
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):

@@ -27,7 +27,8 @@ RESOURCES = (
     ("jobs", "batch/v1"),
     ("configmaps", "v1"),
 )
-LOG_LINES = 500
+LOG_LINES = 5000
+"""At a line a request, enough for some minutes of one pod: a lost request must be found in its log."""
 
 
 def dump(kube: Kube, namespace: str, folder: Path, selector: str = "") -> tuple[str, ...]:

@@ -230,6 +230,15 @@ class Kube:
         target = f"{_in(namespace, 'pods')}/{segment(f'{pod}:{port}')}/proxy/{path.lstrip('/')}"
         return self._api.send("GET", target, timeout=timeout)
 
+    def post_raw(self, namespace: str, pod: str, port: int, path: str, timeout: float = 5.0) -> bytes:
+        """POST to ``path`` of a pod's port through the API server, without a body; ``path`` may end with a query."""
+        target = f"{_in(namespace, 'pods')}/{segment(f'{pod}:{port}')}/proxy/{path.lstrip('/')}"
+        return self._api.send("POST", target, timeout=timeout)
+
+    def delete_pod(self, namespace: str, name: str) -> None:
+        """Delete one pod, with the grace that it asks for; it isn't waited for."""
+        self._api.send("DELETE", f"{_in(namespace, 'pods')}/{segment(name)}")
+
     def objects(self, namespace: str, resource: str, group: str = "v1", selector: str = "") -> list[Json]:
         """All objects of one resource, e.g. ``("deployments", "apps/v1")``, whose labels match ``selector``."""
         query: dict[str, str | int] = {"labelSelector": selector} if selector else {}

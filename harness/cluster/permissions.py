@@ -67,6 +67,11 @@ NAMESPACED = (
 )
 """Needed in the namespace, whatever the application is."""
 WITH_ADMIN = (Right("", "pods/proxy", "get", "whether users are still on a side, by [admin]"),)
+WITH_DRAIN = (Right("", "pods/proxy", "create", "users made to leave a side, by [admin] drain"),)
+WITH_SWITCHES = (
+    Right("", "pods/proxy", "create", "the application's own switches, by [admin]"),
+    Right("", "pods", "delete", "how a deleted pod leaves"),
+)
 PER_KIND = {
     "create": "an object of the manifests",
     "list": "what is in the namespace before, and left after",
@@ -108,16 +113,21 @@ def claims(item: Mapping[str, Any]) -> list[dict[str, Any]]:
     return (item.get("spec") or {}).get("volumeClaimTemplates") or [] if item["kind"] == "StatefulSet" else []
 
 
-def needed(objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool) -> list[Right]:
+def needed(
+    objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool, drain: bool = False, switches: bool = False
+) -> list[Right]:
     """Every right that a run needs, sorted, each once.
 
     Args:
         objects: the application's manifests, rendered.
         admin: it has an admin port.
         made: each scenario's namespace is made, not given.
+        drain: the admin port can be asked to make users leave.
+        switches: its admin port has switches.
 
     """
-    rights = [*NAMESPACED, *(WITH_ADMIN if admin else ()), *(MADE if made else ())]
+    rights = [*NAMESPACED, *(WITH_ADMIN if admin else ()), *(WITH_DRAIN if drain else ())]
+    rights += [*(WITH_SWITCHES if switches else ()), *(MADE if made else ())]
     for item in objects:
         if item["kind"] != "Namespace":
             group = item["apiVersion"].rpartition("/")[0]

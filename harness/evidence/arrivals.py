@@ -5,8 +5,10 @@ One file per pod, ``<pod>.arrivals``, appended to, one line a fact; ``<pod>`` is
     S <CLOCK_MONOTONIC ns> <pod> <revision>                 a process began the record, or went on with it
     A <CLOCK_MONOTONIC ns> <request id> <method> <path>     a request arrived; written before it is handled
     P <CLOCK_MONOTONIC ns> <request id>                     a POST was applied; written before it is answered
+    W <CLOCK_MONOTONIC ns> <socket id> <number>             a WebSocket's message; written before it is acknowledged
 
 A record that lacks something is called ``<pod>.arrivals.broken``. A request id is ``<run tag>-<class>-<seq>``; lines
+of a handshake aren't looked at: a socket's id is ``<run tag>-websocket-<n>`` over all its connections. Lines
 with other ids (the smoke check, whoever looks by hand) say nothing of the load, only that the record went on.
 """
 
@@ -20,6 +22,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from harness.evidence.sockets import CLASS
+
 SUFFIX: Final = ".arrivals"
 BROKEN: Final = ".broken"
 SEQ_BITS: Final = 40
@@ -27,10 +31,14 @@ SEQ_BITS: Final = 40
 
 Facts = npt.NDArray[np.void]
 """One-dimensional array of dtype `FACT`."""
+MESSAGE: Final = np.dtype([("t", "<i8"), ("socket", "<u4"), ("number", "<i8")])
 FACT: Final = np.dtype([("t", "<i8"), ("seq", "<u8"), ("cls", "u1")])
 
 _WORD: Final = rb"[!-~]+"
-_LINE: Final = re.compile(rb"^(?:A \d{1,18} %b %b %b|P \d{1,18} %b|S \d{1,18} %b %b)$" % ((_WORD,) * 6), re.MULTILINE)
+_LINE: Final = re.compile(
+    rb"^(?:A \d{1,18} %b %b %b|P \d{1,18} %b|S \d{1,18} %b %b|W \d{1,18} %b \d{1,12})$" % ((_WORD,) * 7),
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Record:
         arrived: arrivals of our load's requests, in the order of the lines.
         applied: POSTs of our load that were applied.
         strange: ids that begin with our run's tag and that no request of ours can have.
+        messages: of our sockets, dtype `MESSAGE`, in the order of the lines.
         last_ns: CLOCK_MONOTONIC ns until which it goes on, whoever asked last; 0 where there is no line.
         faults: why it isn't whole; what it holds is true all the same.
 
@@ -51,6 +60,7 @@ class Record:
     arrived: Facts = field(default_factory=lambda: np.zeros(0, FACT))
     applied: Facts = field(default_factory=lambda: np.zeros(0, FACT))
     strange: tuple[str, ...] = ()
+    messages: Facts = field(default_factory=lambda: np.zeros(0, MESSAGE))
     last_ns: int = 0
     faults: tuple[str, ...] = ()
 
@@ -83,6 +93,7 @@ def parse(name: str, chunks: Iterable[bytes], tag: str, classes: Mapping[str, in
     pod = name.removesuffix(BROKEN).removesuffix(SUFFIX)
     faults = [f"the application gave the record of {pod} up"] if broken else []
     arrived, applied = _Column(b"A", b" %b %b" % (_WORD, _WORD), tag, classes), _Column(b"P", b"", tag, classes)
+    messages, words = [np.zeros(0, MESSAGE)], _messages_of(tag)
     first = last = b""
     damaged, torn = 0, 0
     for block in _whole_lines(chunks):
@@ -95,6 +106,8 @@ def parse(name: str, chunks: Iterable[bytes], tag: str, classes: Mapping[str, in
             first, last = first or lines[0], lines[-1]
         arrived.read(block)
         applied.read(block)
+        if b"\nW " in block or block.startswith(b"W "):
+            messages.append(np.asarray([tuple(map(int, one)) for one in words.findall(block)], MESSAGE))
     kind, _, whose = first.split(b" ")[:3] if first else (b"", b"", b"")
     if kind != b"S":
         faults.append(f"the record of {pod} lacks its beginning")
@@ -108,8 +121,15 @@ def parse(name: str, chunks: Iterable[bytes], tag: str, classes: Mapping[str, in
     strange = (*arrived.strange, *(one for one in applied.strange if one not in known))
     stamps = [int(last.split(b" ")[1]) if last else 0]
     columns = arrived.facts(), applied.facts()
-    stamps += [int(facts["t"].max()) for facts in columns if len(facts)]
-    return Record(pod, *columns, strange, max(stamps), tuple(faults))
+    written = np.concatenate(messages)
+    stamps += [int(facts["t"].max()) for facts in (*columns, written) if len(facts)]
+    return Record(pod, *columns, strange, written, max(stamps), tuple(faults))
+
+
+def _messages_of(tag: str) -> re.Pattern[bytes]:
+    """The lines of our sockets' messages: time, socket, number."""
+    own = re.escape(f"{tag}-{CLASS}-".encode())
+    return re.compile(rb"^W (\d{1,18}) %b(0|[1-9]\d{0,5}) (\d{1,12})$" % own, re.MULTILINE)
 
 
 class _Column:
@@ -120,7 +140,8 @@ class _Column:
         self._tag = tag
         self._codes = {name.encode(): code for name, code in classes.items()}
         names = b"|".join(re.escape(name) for name in self._codes) or rb"(?!)"
-        ours = rb"%b-(?:(%b)-(0|[1-9]\d{0,11})|(%b))" % (re.escape(tag.encode()), names, rb"[!-~]*")
+        # whether an application writes its sockets' handshakes down is its own affair
+        ours = rb"%b-(?!websocket-\d)(?:(%b)-(0|[1-9]\d{0,11})|(%b))" % (re.escape(tag.encode()), names, rb"[!-~]*")
         self._pattern = re.compile(rb"^%b (\d{1,18}) %b%b$" % (kind, ours, rest), re.MULTILINE)
         self._parts: list[Facts] = []
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.evidence.samples import ERRORS, FAILED, FLAG_RETRIABLE, OK, UNKNOWN, UNSENT, Samples
+from harness.evidence.sockets import CLASS
 from harness.evidence.timeline import Timeline
 
 Mask = npt.NDArray[np.bool_]
@@ -71,8 +72,17 @@ def all_judged(timeline: Timeline) -> Mask:
     return lost
 
 
+def ran(timeline: Timeline) -> tuple[str, ...]:
+    """The classes that ran, WebSockets included."""
+    sockets = (CLASS,) if timeline.sockets is not None else ()
+    return (*(spec.name for spec in timeline.classes), *sockets)
+
+
 def losses(timeline: Timeline, name: str) -> Losses:
-    """Counts one class."""
+    """Counts one class; of WebSockets the attempts to connect and the messages of both directions."""
+    if name == CLASS and timeline.sockets is not None:
+        issued, gone = timeline.sockets.attempts, timeline.sockets.losses
+        return Losses(issued, max(issued - gone, 0), gone, 0, 0)
     samples = timeline.of_class(name)
     lost = lost_mask(samples)
     count = int(np.count_nonzero(lost))

@@ -41,6 +41,8 @@ class Outage:
             node or pod: there the bounds are those of the span.
         start_ns: end of the first lost request (send of the first delayed one).
         stall: nothing failed, answers came late.
+        since_ns: send of the last request that was answered before it, where `high_ns` counts from; None where the
+            record doesn't tell.
 
     """
 
@@ -54,6 +56,7 @@ class Outage:
     share: float = 1.0
     start_ns: int = 0
     stall: bool = False
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,7 @@ def _bracket(name: str, lines: _Lines, run: Indexes, *, partial: bool = False) -
         lost=0 if lines.stall else len(run),
         start_ns=first_sent if lines.stall else first_end,
         stall=lines.stall,
+        since_ns=int(before.max()) if len(before) else None,
     )
 
 

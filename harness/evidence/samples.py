@@ -177,9 +177,9 @@ class ClassSpec:
         return 1e9 / self.rate if self.rate > 0 else float("inf")
 
 
-def header_record(pid: int) -> bytes:
+def header_record(pid: int, magic: bytes = MAGIC) -> bytes:
     """The first record of a file."""
-    return HEADER_STRUCT.pack(KIND_HEADER, SCHEMA, MAGIC, pid)
+    return HEADER_STRUCT.pack(KIND_HEADER, SCHEMA, magic, pid)
 
 
 def string_records(string_id: int, text: str) -> bytes:
@@ -197,6 +197,21 @@ def string_records(string_id: int, text: str) -> bytes:
         STRING_STRUCT.pack(KIND_STRING, 0, string_id, part, len(chunks), len(chunk), chunk)
         for part, chunk in enumerate(chunks)
     )
+
+
+def texts(chunks: npt.NDArray[np.void]) -> tuple[dict[int, str], list[str]]:
+    """The strings by id that chunk records (dtype `STRING`) define, and a note for each that is cut."""
+    pieces: dict[int, dict[int, bytes]] = {}
+    wanted: dict[int, int] = {}
+    for chunk in chunks:
+        key = int(chunk["id"])
+        wanted[key] = int(chunk["parts"])
+        pieces.setdefault(key, {})[int(chunk["part"])] = chunk["payload"].tobytes()[: int(chunk["length"])]
+    whole = {key: found for key, found in pieces.items() if set(found) == set(range(wanted[key]))}
+    strings = {
+        key: b"".join(found[index] for index in sorted(found)).decode(errors="replace") for key, found in whole.items()
+    }
+    return strings, [f"string {key} is cut" for key in pieces if key not in whole]
 
 
 def class_record(code: int, name_id: int, rate: float, t0_ns: int, timeout_s: float) -> bytes:

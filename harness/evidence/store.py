@@ -1,4 +1,4 @@
-"""Reads a run's folder: ``events.jsonl``, ``samples*.bin`` and ``arrivals/`` become a `Timeline`.
+"""Reads a run's folder: ``events.jsonl``, ``samples*.bin``, ``sockets*.bin`` and ``arrivals/`` become a `Timeline`.
 
 Nothing else in evidence does I/O.
 
@@ -17,9 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import LoadError
+from harness.evidence import probes
 from harness.evidence import samples as layout
 from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
+from harness.evidence.socket_record import decode_sockets
+from harness.evidence.sockets import Sockets, joined
 from harness.evidence.timeline import Event, Timeline
 
 ARRIVALS = "arrivals"
@@ -68,8 +71,29 @@ def read(folder: Path) -> Timeline:
         raw = np.fromfile(path, dtype=layout.SAMPLE)
         parts.append(_decode(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
         del raw
-    timeline = merge(parts, events, notes)
-    return replace(timeline, arrivals=_arrivals(folder / ARRIVALS, timeline))
+    kept = folder / ARRIVALS
+    timeline = replace(merge(parts, events, notes), sockets=_sockets(folder))
+    return replace(timeline, arrivals=_arrivals(kept, timeline), probes=_probes(kept, timeline))
+
+
+def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:
+    """The records that the event `probes.kept` names; None without it."""
+    kept = timeline.named("probes.kept")
+    if not kept:
+        return None
+    names = [Path(name).name for name in kept[-1].fields.get("files") or {}]
+    return tuple(probes.parse(name, (folder / name).read_bytes()) for name in names if (folder / name).is_file())
+
+
+def _sockets(folder: Path) -> Sockets | None:
+    parts = []
+    for path in sorted(folder.glob("sockets*.bin")):
+        raw = np.fromfile(path, dtype=layout.SAMPLE)
+        try:
+            parts.append(decode_sockets(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
+        except ValueError as error:
+            raise LoadError(str(error), "judge it with the version that recorded it") from None
+    return joined(parts)
 
 
 def _arrivals(folder: Path, timeline: Timeline) -> Arrivals | None:
@@ -160,7 +184,8 @@ def _read_others(part: Part, raw: Samples) -> None:
     unknown = int(np.count_nonzero(~np.isin(kind, known)))
     if unknown:
         part.notes.append(f"{part.name}: {unknown} records of an unknown kind were left out")
-    _read_strings(part, raw[kind == layout.KIND_STRING].view(layout.STRING))
+    part.strings, cut = layout.texts(raw[kind == layout.KIND_STRING].view(layout.STRING))
+    part.notes += [f"{part.name}: {one}" for one in cut]
     for record in raw[kind == layout.KIND_CLASS].view(layout.CLASS):
         code = int(record["cls"])
         name = part.strings.get(int(record["name"]), f"?{code}")
@@ -177,20 +202,6 @@ def _read_others(part: Part, raw: Samples) -> None:
         )
     clocks = raw[kind == layout.KIND_CLOCK].view(layout.CLOCK)
     part.clocks = [(int(clock["monotonic"]), int(clock["wall"])) for clock in clocks]
-
-
-def _read_strings(part: Part, chunks: npt.NDArray[np.void]) -> None:
-    pieces: dict[int, dict[int, bytes]] = {}
-    wanted: dict[int, int] = {}
-    for chunk in chunks:
-        key = int(chunk["id"])
-        wanted[key] = int(chunk["parts"])
-        pieces.setdefault(key, {})[int(chunk["part"])] = chunk["payload"].tobytes()[: int(chunk["length"])]
-    for key, found in pieces.items():
-        if set(found) == set(range(wanted[key])):
-            part.strings[key] = b"".join(found[index] for index in sorted(found)).decode(errors="replace")
-        else:
-            part.notes.append(f"{part.name}: string {key} is cut")
 
 
 def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[str] = ()) -> Timeline:

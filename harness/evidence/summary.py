@@ -7,13 +7,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from harness.evidence.departures import told as probes
 from harness.evidence.gaps import gaps
 from harness.evidence.ledger import ledger
 from harness.evidence.losses import all_judged, losses
 from harness.evidence.milestones import milestones, worst
 from harness.evidence.outages import Outage, outages
 from harness.evidence.reconcile import Reconciled, reconcile
+from harness.evidence.socket_summary import socket_numbers
 from harness.evidence.statistics import budget, loss_rate_upper, worst_lag
+from harness.evidence.tails import tails
 from harness.evidence.timeline import Event, Move, Timeline
 
 
@@ -57,7 +60,7 @@ def scenario_record(
         skipped: what was not done, by name; classes that the application can't serve are added.
         unproven: what nothing could prove, by name; added are "arrivals", with the reason, where they don't reconcile,
             and what can't be known of answers that don't tell their revision.
-        sockets: numbers of WebSockets.
+        sockets: numbers of WebSockets, instead of the timeline's.
         diagnosis: what explains the findings.
 
     Times ending in `_ms` count from the send of the move's patch (or command); a fault's from the first flip.
@@ -67,7 +70,8 @@ def scenario_record(
     lag = worst_lag(timeline)
     totals, by_class = _samples(timeline)
     flips = [move for move in timeline.flips() if move.acknowledged_ns is not None]
-    bad = sum(1 for move in flips if _lost_something(timeline, move))
+    moves = [_move(timeline, move) for move in flips]
+    bad = sum(1 for move in moves if move["lost_something"])
     reconciled = reconcile(timeline, timeline.arrivals) if timeline.arrivals is not None and timeline.loaded else None
     not_proven = [*unproven, *_unproven_revisions(timeline, findings), *_unproven_arrivals(timeline, reconciled)]
     lost = totals["failed"] + totals["unknown"]
@@ -93,10 +97,13 @@ def scenario_record(
         "cutover_loss_upper_95": loss_rate_upper(bad, len(flips)),
         "cutover": _moves(timeline, "cutover"),
         "rollback": _moves(timeline, "rollback"),
+        "moves": moves,
         **gaps(timeline),
+        "tails": tail.to_dict() if (tail := tails(timeline)) is not None else {},
         "outages": [_outage(timeline, outage) for outage in outages(timeline)],
         "faults": faults(timeline),
-        "sockets": dict(sockets or {}),
+        "probes": probes(timeline),
+        "sockets": dict(sockets) if sockets is not None else socket_numbers(timeline),
         "diagnosis": [dict(one) for one in diagnosis],
         "findings": [finding.to_dict() for finding in findings],
     }
@@ -152,7 +159,11 @@ def _skipped(timeline: Timeline) -> list[str]:
 
 
 def _lost_something(timeline: Timeline, move: Move) -> bool:
-    """Whether any request under way at the move or sent after it, before the next one, was lost as its level counts."""
+    """Whether anything was lost, as its level counts, that was under way at the move or sent before the next one."""
+    if timeline.sockets is not None:
+        ended = timeline.sockets.lives["ended"][timeline.sockets.bad]
+        if np.any((ended >= (move.sent_ns or 0)) & (ended < move.end_ns)):
+            return True
     samples = timeline.samples
     sent = np.where(samples["sent"] > 0, samples["sent"], samples["intended"])
     return bool(np.any(all_judged(timeline) & (samples["end"] >= (move.sent_ns or 0)) & (sent < move.end_ns)))
@@ -161,6 +172,12 @@ def _lost_something(timeline: Timeline, move: Move) -> bool:
 def _moves(timeline: Timeline, name: str) -> dict[str, object]:
     flips = [move for move in timeline.flips() if move.move == name]
     return worst(milestones(timeline, move) for move in flips).to_dict() if flips else {}
+
+
+def _move(timeline: Timeline, move: Move) -> dict[str, object]:
+    """One acknowledged move: what a comparison of runs takes its medians of."""
+    lost = _lost_something(timeline, move)
+    return {"move": move.move, "lost_something": lost, **milestones(timeline, move).to_dict()}
 
 
 def _outage(timeline: Timeline, outage: Outage) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from harness.evidence.arrivals import Arrivals
+from harness.evidence.probes import ProbeRecord
 from harness.evidence.samples import ClassSpec, Samples, empty
+from harness.evidence.sockets import Sockets
 
 SECOND = 1_000_000_000
 
@@ -76,6 +78,8 @@ class Timeline:
         classes: the classes that ran.
         notes: what was damaged or missing on disk, one sentence each.
         arrivals: what the application wrote down; None where no record was kept.
+        sockets: the WebSockets; None where none ran.
+        probes: what it wrote down of its probes, by pod; None where no record was kept.
 
     """
 
@@ -85,6 +89,8 @@ class Timeline:
     classes: tuple[ClassSpec, ...] = ()
     notes: tuple[str, ...] = ()
     arrivals: Arrivals | None = None
+    sockets: Sockets | None = None
+    probes: tuple[ProbeRecord, ...] | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples

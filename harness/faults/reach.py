@@ -10,7 +10,15 @@ from harness.errors import ConfigurationError
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster
 
-BEYOND = {"controller-manager-stalled": True, "proxy-sends-again": True}
+BEYOND = {
+    "controller-manager-stalled": True,
+    "proxy-sends-again": True,
+    "node-paused": True,
+    "other-ingress-edited": True,
+    "ingress-controller-restarted": True,
+    "ingress-proxy-restarted": True,
+    "kube-proxy-restarted": True,
+}
 """By name: whether it needs the container engine that the nodes run in."""
 
 

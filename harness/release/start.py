@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness.cluster.permissions import kinds
 from harness.release import smoke
+from harness.release.changed import apply_changes
 from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare
 from harness.release.rendering import render
@@ -37,6 +39,9 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
     kube = place.kube
     placement = Placement(place.name, live, place.node_port, ingress=scenario.path == "ingress")
     objects = prepare(config, render(config, cluster.kubectl, place.name), placement)
+    if scenario.changes:
+        objects = apply_changes(config, objects, scenario.changes)
+        scenario.journal.event("manifests.changed", changes=[asdict(change) for change in scenario.changes])
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
     objects = [*smoke.secret(config, os.environ), *objects]
@@ -49,8 +54,8 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         place.name,
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
-        static=scenario.static,
     )
+    release.observer.static = scenario.static
     release.install(live, objects)
 
     def end() -> None:

@@ -49,6 +49,16 @@ def observe(kube: Kube, namespace: str, deployment: str, admin: Admin, clock: Cl
     return Usage(sum(open_ for open_, _ in after.values()), arrived, OBSERVED_SECONDS)
 
 
+def open_connections(kube: Kube, namespace: str, deployment: str, admin: Admin) -> int:
+    """How many connections of users are open on all pods together.
+
+    Raises:
+        ClusterError: as ``observe``.
+
+    """
+    return sum(open_ for open_, _ in _read(kube, namespace, deployment, admin).values())
+
+
 def check_idle(side: str, users: Usage) -> None:
     """Refuse to go on while users are on a side.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from harness.errors import ClusterError, IllegalMove, ReleaseError, RolloutFailed, SmokeFailed, StillInUse
-from harness.release import bluegreen, manifests, rollout, smoke, usage
+from harness.errors import ClusterError, IllegalMove, ReleaseError, RolloutFailed, SmokeFailed
+from harness.release import bluegreen, manifests, rollout, smoke
 from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
-from harness.release.flip import LEAD_SECONDS, check_lead, check_objects, check_untouched, flip
+from harness.release.ending import Ending
+from harness.release.flip import LEAD_SECONDS, check_lead, check_open, flip
 from harness.release.observer import Observer
+from harness.release.probes import ProbeGate
 
 if TYPE_CHECKING:
     from harness.cluster.answers import Json, RolloutStatus
@@ -33,7 +35,6 @@ class Release:
         smoke_image: the smoke runner's image.
         breached: asked by ``watch`` whether a limit is breached, unless told otherwise there.
         clock: to wait and stamp by.
-        static: a cutover is refused for faults that the cluster's objects show.
 
     """
 
@@ -48,10 +49,8 @@ class Release:
         smoke_image: str,
         breached: Ask | None = None,
         clock: Clock | None = None,
-        static: bool = False,
     ) -> None:
         self._kube = kube
-        self._static = static
         self._config = config
         self._switch = switch
         self._journal = journal
@@ -61,8 +60,10 @@ class Release:
         self._clock = clock or Clock()
         self._now: State | None = None
         self._smokes = 0
+        self._ending = Ending(kube, namespace, config, self._clock, self._event)
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
         self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
+        self.probes = ProbeGate(kube, namespace, config, self._event)
 
     @property
     def state(self) -> State:
@@ -115,13 +116,14 @@ class Release:
         sides = tuple(self._config.sides.deployments)
         self._now = bluegreen.installed((sides[0], sides[1]), side, version, status.wanted)
         self._event("install.ready", side=side, version=version, ready=status.ready, wanted=status.wanted)
+        self.probes.look("install", side)
         self.observer.start()
 
     def deploy(self, version: str, side: str | None = None) -> None:
         """Bring a version up on the idle side, in the active side's size, and wait for its rollout.
 
         Raises:
-            IllegalMove: the side is active, or the version is live already.
+            IllegalMove: the side is active, the version is live already, or the probes are unsafe.
             RolloutFailed: it isn't ready within ``limits.ready_seconds``.
 
         """
@@ -131,6 +133,7 @@ class Release:
         try:
             wanted = self._kube.rollout_status(self._namespace, self.deployment_of(self.active)).wanted
             after = bluegreen.deploying(self.state, version, wanted, side)
+            self.probes.check("deploy", target)
         except IllegalMove as error:
             self._told(error, "deploy.refused", side=target, version=version)
             raise
@@ -142,13 +145,11 @@ class Release:
         try:
             status = self._wait(target, version, "deploy")
         except RolloutFailed as error:
-            self.observer.describe()
             self._told(error, "deploy.refused", side=target, version=version)
             raise
         self._now = bluegreen.seen(self.state, target, status.ready, complete=True)
         color = self._switch.color(target)
         self._event("deploy.ready", side=target, version=version, color=color, ready=status.ready, wanted=status.wanted)
-        self.observer.describe()
 
     def smoke(self) -> None:
         """Check the idle side by its internal name, from inside the cluster, before users see it.
@@ -179,7 +180,7 @@ class Release:
         """Point users at the idle side, at an instant announced ``lead_s`` seconds (at least 1) before, by one request.
 
         Raises:
-            IllegalMove: the idle side isn't up, or hasn't passed smoke; or someone else has moved the switch.
+            IllegalMove: the idle side isn't up, hasn't passed smoke, or has unsafe probes; or the switch was moved.
             ClusterError: the request was refused, or not answered.
 
         """
@@ -230,35 +231,35 @@ class Release:
             self._event("watch.finished", seconds=self._clock.now() - started)
         return breach
 
-    def retire(self, after: float | None = None, side: str | None = None) -> None:
-        """Scale the idle side to nothing, once it has been warm for long enough and nobody is on it.
+    def drain(self, side: str | None = None) -> None:
+        """Have the pods of a side (the idle one) make their users leave; wait until nobody is there; they go on.
+
+        Raises:
+            IllegalMove: the side is active, or empty.
+            ConfigurationError: the application has no ``admin.drain``.
+            StillInUse: users are still there after ``limits.ready_seconds``.
+
+        """
+        self._settle()
+        self._ending.drain(self.state, side)
+
+    def retire(self, after: float | None = None, side: str | None = None, *, despite_users: bool = False) -> None:
+        """Scale the idle side to nothing, once it has been warm for long enough and nobody is on it, until it is gone.
 
         Args:
             after: warm seconds instead of ``limits.warm_seconds``.
             side: the idle one, unless named.
+            despite_users: whoever is still there is left to the pods' own way of ending.
 
         Raises:
             IllegalMove: the side is active, empty, or not warm for long enough.
             StillInUse: the application tells open connections or arrivals there.
+            WaitTimeout: its pods outlive their grace period.
 
         """
         self._settle()
-        warm = self._config.limits.warm_seconds if after is None else after
-        target = side or self.idle
-        seen: dict[str, int | None] = {"open": None, "arrivals": None}
-        try:
-            bluegreen.check_retire(self.state, self._clock.now(), warm, side)
-            if self._config.admin is not None:
-                name = self.deployment_of(target)
-                users = usage.observe(self._kube, self._namespace, name, self._config.admin, self._clock)
-                seen = {"open": users.open, "arrivals": users.arrivals}
-                usage.check_idle(target, users)
-        except (IllegalMove, StillInUse) as error:
-            self._told(error, "retire.refused", side=target, **seen)
-            raise
-        self._kube.scale(self._namespace, self.deployment_of(target), 0)
-        self._now = bluegreen.retired(self.state, self._clock.now(), warm, side)
-        self._event("retire.done", side=target, **seen)
+        self._now = self._ending.retire(self.state, after, side, despite_users)
+        self._ending.wait_gone(side or self.idle)
 
     def close(self) -> None:
         """Look at everything a last time and stop observing.
@@ -275,9 +276,7 @@ class Release:
         before = self.state
         try:
             target = check(before)
-            check_untouched(self._switch, move, before.active)
-            if move == "cutover":
-                check_objects(self.observer.check(before.active, target) if self._static else [])
+            check_open(self._switch, self.observer, self.probes, move, before.active, target)
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise
@@ -305,14 +304,15 @@ class Release:
 
     def _look_at(self, side: str) -> None:
         status = self._kube.rollout_status(self._namespace, self.deployment_of(side))
-        complete = status.done and status.ready >= self.state.sides[side].wanted
-        self._now = bluegreen.seen(self.state, side, status.ready, complete)
+        enough = status.ready >= self.state.sides[side].wanted
+        self._now = bluegreen.seen(self.state, side, status.ready, status.done and enough)
 
     def _wanted(self) -> dict[str, int]:
         return {side: there.wanted for side, there in self._now.sides.items()} if self._now else {}
 
     def _told(self, error: ReleaseError, event: str, **fields: object) -> None:
-        """Journal a refusal with its reason."""
+        """Journal a refusal with its reason, and what the cluster's objects say by now."""
+        self.observer.describe()
         self._event(event, **{"reason": error.what, **fields})
 
     def _event(self, name: str, **fields: object) -> None:

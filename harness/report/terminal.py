@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.evidence import tails
 from harness.evidence.losses import all_judged, lost_mask
+from harness.evidence.requests import request_id
+from harness.evidence.samples import ERRORS, Samples
+from harness.evidence.socket_summary import socket_text
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import Timeline
 
 AROUND_NS = 2_000_000_000
 _COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
-_QUIET = ("arrivals.kept", "promise.declared", "pods.entered", "pods.observed", "selector.observed", "pod.changed",
-          "side.described", "service.described", "ingress.described", "policy.described", "budget.described",
-          "static.checked", "cluster.warned")  # fmt: skip
+_QUIET = (
+    *("arrivals.kept", "manifests.changed", "pods.entered", "pods.observed", "probes.applied", "probes.kept"),
+    *("promise.declared", "selector.observed", "pod.changed", "side.described", "service.described"),
+    *("ingress.described", "policy.described", "budget.described", "static.checked", "cluster.warned"),
+)
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:
@@ -27,15 +33,28 @@ def finding_line(finding: Mapping[str, Any]) -> str:
     return f"{finding['verdict']:<12} {finding['check']:<18}{numbers}  {finding['detail']}".rstrip()
 
 
-def failure_text(record: Mapping[str, Any], timeline: Timeline) -> str:
-    """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss."""
+def failure_text(record: Mapping[str, Any], timeline: Timeline, repeat: str) -> str:
+    """The message of a scenario that didn't pass: findings that aren't a pass, and the events around the first loss.
+
+    Args:
+        record: the scenario's element of verdict.json.
+        timeline: the scenario's.
+        repeat: the command that runs it again.
+
+    """
     lines = [f"{record['verdict'].upper()}: {record['id']}"]
     lines += [f"  {finding_line(f)}" for f in record["findings"] if f["verdict"] != "pass"]
+    lines += [f"  {text}"] if (text := socket_text(timeline)) else []
     around = events_around_first_loss(timeline)
     if around:
         lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
     lines += diagnosis_lines(record.get("diagnosis") or [])
     lines.append(f"  evidence: {record['evidence']}")
+    if record["skipped"]:
+        lines.append(f"  not covered here: {'; '.join(record['skipped'])}")
+    if ident := first_lost_id(timeline):
+        lines.append(f"  follow it: bluegreen trace {shlex.quote(str(record['evidence']))} {ident}")
+    lines.append(f"  repeat: {repeat}")
     return "\n".join(lines)
 
 
@@ -55,20 +74,41 @@ def diagnosis_lines(diagnosis: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def _lost(timeline: Timeline) -> Samples:
+    """What was lost as the level counts; if that is nothing, what it lets pass."""
+    counted = all_judged(timeline)
+    lost: Samples = timeline.samples[counted if counted.any() else lost_mask(timeline.samples)]
+    return lost
+
+
+def first_lost_id(timeline: Timeline) -> str:
+    """The id of the first lost request; "" if nothing was lost, or the run has no tag."""
+    lost = _lost(timeline)
+    if not len(lost) or not timeline.started.get("run_tag"):
+        return ""
+    return request_id(timeline, lost[int(lost["intended"].argmin())])
+
+
 def events_around_first_loss(timeline: Timeline) -> list[str]:
     """Events within 2 s of the first lost sample, with their offset from it in ms; empty if nothing was lost."""
-    table = timeline.samples
-    counted = all_judged(timeline)
-    lost = table[counted if counted.any() else lost_mask(table)]
+    lost = _lost(timeline)
     if not len(lost):
         return []
     first = int(lost["intended"].min())
-    lines = [(first, "first lost request")]
+    lines = [(first, f"first lost request{_who(timeline, lost[int(lost['intended'].argmin())])}")]
     for event in timeline.events:
         if abs(event.t - first) <= AROUND_NS and event.name not in _QUIET:
             fields = " ".join(f"{key}={value}" for key, value in event.fields.items())
             lines.append((event.t, f"{event.name} {fields}".strip()))
     return [f"{(t - first) / 1e6:+9.1f} ms  {text}" for t, text in sorted(lines)]
+
+
+def _who(timeline: Timeline, sample: Any) -> str:
+    """Which request it was, so that it can be followed, and what became of it."""
+    if not timeline.started.get("run_tag"):
+        return ""
+    how = ERRORS[int(sample["error"])] if int(sample["error"]) < len(ERRORS) else "?"
+    return f" {request_id(timeline, sample)} ({how}, through {timeline.node(int(sample['entry']))})"
 
 
 def scenario_line(record: Mapping[str, Any]) -> str:
@@ -90,7 +130,9 @@ def scenario_line(record: Mapping[str, Any]) -> str:
     return text
 
 
-def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments: Sequence[str]) -> None:
+def summary(
+    reporter: Any, document: Mapping[str, Any], folder: Path, arguments: Sequence[str], notes: Sequence[str] = ()
+) -> None:
     """Print the verdict of the run.
 
     Args:
@@ -98,11 +140,14 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
         document: verdict.json as data.
         folder: the run's folder.
         arguments: pytest's command line, for the command that repeats it.
+        notes: what else is to be known of the run's outputs, one line each.
 
     """
     reporter.write_sep("=", "blue-green verdict", bold=True)
     for record in document["scenarios"]:
         reporter.write_line(scenario_line(record), **{_COLORS[record["verdict"]]: True})
+        for line in tails.lines(record["tails"]) if (record.get("tails") or {}).get("ended_ms") is not None else ():
+            reporter.write_line(f"    {line}")
         if record["verdict"] == "inconclusive":
             for finding in record["findings"]:
                 if finding["verdict"] == "inconclusive":
@@ -127,4 +172,6 @@ def summary(reporter: Any, document: Mapping[str, Any], folder: Path, arguments:
         reporter.write_line(f"unproven: {', '.join(unproven)}")
     skipped = [f"{one['id'].rsplit('/', 1)[-1]} ({one['reason']})" for one in document["skipped"]]
     reporter.write_line(f"not covered: {'; '.join([*skipped, *document['not_covered']])}")
+    for note in notes:
+        reporter.write_line(f"note: {note}")
     reporter.write_line(f"repeat: pytest {shlex.join(str(argument) for argument in arguments)}")

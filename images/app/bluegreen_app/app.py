@@ -8,38 +8,44 @@ import time
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from .arrivals import Arrivals, Ledger
 from .identity import Identity
+from .probes import Hits, Switched
 from .settings import bounded
+from .sockets import Sockets
 from .state import State
 
 SLOW_MS = (0, 120_000)
 BODY_BYTES = 65_536
 
 
-def build(state: State, ledger: Ledger) -> ASGIApp:
+def build(state: State, ledger: Ledger, sockets: Sockets, hits: Hits | None = None) -> ASGIApp:
     """Build the public application.
 
     Args:
         state: the pod's counters, shared with the admin application.
         ledger: the record of arrivals.
+        sockets: the pod's WebSockets.
+        hits: the record of probes; None for none.
 
     """
     users = _Users(state, ledger)
     probes = _Probes(state)
+    hits = hits or Hits("", state.settings.pod, state.settings.revision)
     routes = [
         Route("/", users.root),
         Route("/slow", users.slow),
         Route("/orders", users.order, methods=["POST"]),
+        WebSocketRoute("/ws", sockets.serve),
         Route("/readyz", probes.ready),
         Route("/healthz", probes.ready),
         Route("/livez", probes.alive),
         Route("/startupz", probes.alive),
     ]
-    return Identity(Arrivals(Starlette(routes=routes), state, ledger), state)
+    return Identity(Arrivals(Switched(Starlette(routes=routes), state, hits), state, ledger), state)
 
 
 class _Users:

@@ -6,6 +6,9 @@ with O_APPEND in a folder of the node: whatever the kernel took survives SIGKILL
     S <CLOCK_MONOTONIC ns> <pod> <revision>                 a process began this record, or went on with it
     A <CLOCK_MONOTONIC ns> <request id> <method> <path>     a request arrived
     P <CLOCK_MONOTONIC ns> <request id>                     a POST was applied
+    W <CLOCK_MONOTONIC ns> <request id> <number>            a message came over a WebSocket
+
+A WebSocket's handshake is no arrival: whoever reconnects asks by the same id again.
 
 ``<pod>.arrivals`` claims to be whole. Once a write fails it is called ``<pod>.arrivals.broken`` from then on: a new
 name needs no space on a full disk, and whoever reads the folder later need not ask a process that may be gone.
@@ -42,11 +45,14 @@ class Ledger:
 
     Attributes:
         error: why records are missing; empty while the record is complete.
+        suffix: ends the file's name.
 
     """
 
+    suffix = ".arrivals"
+
     def __init__(self, folder: str, pod: str, revision: str) -> None:
-        self.path = str(Path(folder) / f"{pod}.arrivals") if folder else ""
+        self.path = str(Path(folder) / f"{pod}{self.suffix}") if folder else ""
         self.error = ""
         self._file = -1
         if not folder:
@@ -65,6 +71,10 @@ class Ledger:
     def applied(self, now_ns: int, request_id: str) -> None:
         """Record that a POST was applied."""
         self._append(f"P {now_ns} {request_id}\n")
+
+    def received(self, now_ns: int, request_id: str, number: int) -> None:
+        """Record that a client's message ``number`` came over the WebSocket of ``request_id``."""
+        self._append(f"W {now_ns} {request_id} {number}\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -110,6 +120,9 @@ class Arrivals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stamp, then let the handler run."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         if scope["path"] in PROBES:
             self._state.probes += 1
             await self._app(scope, receive, send)
@@ -123,13 +136,9 @@ class Arrivals:
             await self._app(scope, receive, send)
         finally:
             self._state.in_flight -= 1
-            fields = {
-                "request_id": request_id,
-                "method": method,
-                "path": path,
-                "status": scope["state"].get("status", 0),
-                "ms": round((time.monotonic_ns() - now_ns) / 1e6, 3),
-            }
+            status, ms = scope["state"].get("status", 0), (time.monotonic_ns() - now_ns) / 1e6
+            self._state.metrics.observe(request_id, status, ms / 1e3)
+            fields = {"request_id": request_id, "method": method, "path": path, "status": status, "ms": round(ms, 3)}
             _log.info("request", extra={"fields": fields})
 
 

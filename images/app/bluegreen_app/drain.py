@@ -1,4 +1,4 @@
-"""Leave without losing anyone: readiness off, ``Connection: close`` on every answer, wait, then exit.
+"""Leave without losing anyone: readiness off, ``Connection: close`` on every answer, WebSockets closed, wait, exit.
 
 A server's own graceful shutdown is no drain: it closes the listener first and cuts idle connections at once, while
 the cluster still sends new ones. Here the listener stays open until users have stopped coming.
@@ -41,6 +41,8 @@ class Drain:
     Args:
         state: the pod's counters; ``draining`` is set here and never unset.
         open_connections: how many connections of users are open now.
+        leave: has the WebSockets closed within so many seconds, one after the other.
+        socket_seconds: how many that are, unless the drain is shorter.
         quiet_seconds: how long no user's request may have arrived before the drain ends.
         every: pause between two looks, in seconds.
         clock: CLOCK_MONOTONIC in ns; tests pass a fake one.
@@ -52,7 +54,9 @@ class Drain:
         self,
         state: State,
         open_connections: Callable[[], int],
+        leave: Callable[[float], None],
         *,
+        socket_seconds: float,
         quiet_seconds: float,
         every: float = 0.05,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -60,12 +64,15 @@ class Drain:
     ) -> None:
         self._state = state
         self._open_connections = open_connections
+        self._leave = leave
+        self._socket_seconds = socket_seconds
         self._quiet_ns = int(quiet_seconds * 1e9)
         self._every = every
         self._clock = clock
         self._sleep = sleep
         self._begun_ns = 0
         self._deadline_ns = 0
+        self._go = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._result: asyncio.Future[Drained] | None = None
 
@@ -74,26 +81,36 @@ class Drain:
         """How many connections of users are open now."""
         return self._open_connections()
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, *, stay: bool = False) -> None:
         """Begin the drain, from within the event loop.
 
         Args:
+            stay: the process goes on afterwards, empty and not ready, until this is called without it: a container
+                that ended by itself would be started anew, and be ready.
             seconds: the longest it may take from now. A second call can shorten a drain, never lengthen it:
                 whoever waits for its end was promised the first bound.
 
         """
         deadline_ns = self._clock() + int(seconds * 1e9)
+        if not stay:
+            self._go.set()
         if self._task is not None:
             self._deadline_ns = min(self._deadline_ns, deadline_ns)
             return
         self._begun_ns, self._deadline_ns = self._clock(), deadline_ns
         self._state.draining = True
+        self._leave(min(seconds, self._socket_seconds))
         _log.info("drain.begun", extra={"fields": {"seconds": seconds, "open": self.open_connections}})
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def finished(self) -> Drained:
         """Wait until a drain has ended, whether or not it has begun yet."""
         return await asyncio.shield(self._future())
+
+    async def over(self) -> None:
+        """Wait until a drain has ended and the process need not stay."""
+        await self.finished()
+        await self._go.wait()
 
     async def _run(self) -> None:
         while True:  # ends at the deadline at the latest

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .arrivals import token
 from .state import State
 
+_BEGINNINGS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+
 
 class Identity:
     """Pure ASGI middleware, outermost: request id in, identity headers out.
@@ -30,17 +32,17 @@ class Identity:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, under this pod's name."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return
         request_id = _request_id(scope)
         shared = scope.setdefault("state", {})
         shared["request_id"] = request_id
 
         async def named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                shared["status"] = message["status"]
+            if message["type"] in _BEGINNINGS:
+                shared["status"] = message.get("status", 101)
                 headers = [*message.get("headers", ()), *self._headers, (b"x-request-id", request_id.encode())]
-                if self._state.draining:
+                if self._state.draining and message["type"] != "websocket.accept":
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers
             await send(message)
@@ -49,7 +51,7 @@ class Identity:
             await self._app(scope, receive, named)
         except asyncio.CancelledError:
             # The drain's time is up. Left alone, uvicorn would answer a 500 in nobody's name.
-            if "status" in shared:
+            if "status" in shared or scope["type"] != "http":
                 raise
             await JSONResponse({"error": "the drain's time is up"}, 503)(scope, receive, named)
 

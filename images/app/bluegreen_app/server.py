@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from uvicorn.server import Server
 from . import admin, app
 from .arrivals import Ledger
 from .drain import Drain
-from .settings import Settings
+from .probes import Hits
+from .settings import EXIT, Settings
+from .sockets import Sockets
 from .state import State
 
 BACKLOG = 2048
@@ -37,7 +40,7 @@ class _Server(Server):
 async def serve(settings: Settings) -> None:
     """Serve until a drain has ended.
 
-    SIGTERM begins a drain, SIGINT ends it at once.
+    SIGTERM begins a drain (or ends the process, where the settings say so), SIGINT ends it at once.
 
     Raises:
         OSError: a port can't be had.
@@ -50,22 +53,41 @@ async def serve(settings: Settings) -> None:
         admin_socket = stack.enter_context(_listen(settings.host, settings.admin_port))
         ledger = Ledger(settings.ledger_dir, settings.pod, settings.revision)
         stack.callback(ledger.close)
+        hits = Hits(settings.ledger_dir, settings.pod, settings.revision)
+        stack.callback(hits.close)
 
-        public = _server(app.build(state, ledger), settings)
-        drain = Drain(state, lambda: len(public.server_state.connections), quiet_seconds=settings.quiet_seconds)
+        sockets = Sockets(state, ledger)
+        public = _server(app.build(state, ledger, sockets, hits), settings)
+        drain = Drain(
+            state,
+            lambda: len(public.server_state.connections),
+            sockets.leave,
+            socket_seconds=settings.socket_seconds,
+            quiet_seconds=settings.quiet_seconds,
+        )
         internal = _server(admin.build(state, ledger, drain), settings)
 
-        loop.add_signal_handler(signal.SIGTERM, drain.begin, settings.drain_seconds)
+        if settings.on_sigterm == EXIT:
+            loop.add_signal_handler(signal.SIGTERM, _exit)
+        else:
+            loop.add_signal_handler(signal.SIGTERM, drain.begin, settings.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, drain.begin, 0.0)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(public.serve([public_socket]))
             tasks.create_task(internal.serve([admin_socket]))
             ports = {"port": public_socket.getsockname()[1], "admin_port": admin_socket.getsockname()[1]}
             _log.info("listening", extra={"fields": ports})
-            await drain.finished()
+            await drain.over()
             public.should_exit = True
             await serving
+            hits.ended()
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer
+
+
+def _exit() -> None:
+    """As a process that doesn't handle the signal; the first one of a container would ignore it."""
+    _log.info("exit", extra={"fields": {"signal": "SIGTERM"}})
+    os._exit(128 + signal.SIGTERM)
 
 
 def _server(asgi: ASGIApp, settings: Settings) -> _Server:
@@ -74,7 +96,12 @@ def _server(asgi: ASGIApp, settings: Settings) -> _Server:
             asgi,
             http="httptools",
             loop="asyncio",
-            ws="none",
+            # Not wsproto, which the load's client is made with: two sides with one parser don't find its faults.
+            ws="websockets-sansio",
+            ws_max_size=65_536,
+            ws_ping_interval=10,
+            ws_ping_timeout=10,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             access_log=False,

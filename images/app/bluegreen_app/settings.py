@@ -26,6 +26,24 @@ def bounded(text: str, name: str, low: float, high: float) -> float:
     return number
 
 
+def whole(text: str, name: str, low: int, high: int) -> int:
+    """Read a whole number between ``low`` and ``high``, both included; exact, as a float isn't for times in ns.
+
+    Raises:
+        ValueError: none, or out of bounds; the message names ``name`` and the bounds.
+
+    """
+    digits = text.removeprefix("-")
+    number = int(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else low - 1
+    if not low <= number <= high:
+        raise ValueError(f"{name}={text[:40]!r}: must be a whole number from {low} to {high}")
+    return number
+
+
+DRAIN, EXIT = "drain", "exit"
+"""What SIGTERM does: begin a drain, or end the process at once as a server does that knows no better."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of one pod.
@@ -46,6 +64,10 @@ class Settings:
         quiet_seconds: a drain ends after this long without a user's request: endpoints are removed at the same
             time as the drain begins, in no particular order, so newcomers still come for a while.
         keep_alive_seconds: idle connections are closed after this; must be shorter than the drain.
+        socket_seconds: a drain closes the WebSockets one after the other within this time: all at once they would
+            all be back at once. Must be shorter than the drain.
+        on_sigterm: DRAIN or EXIT.
+        startup_seconds: for so long after its start the process answers everything, probes too, with a 503.
 
     """
 
@@ -62,6 +84,9 @@ class Settings:
     drain_seconds: float = 30.0
     quiet_seconds: float = 3.0
     keep_alive_seconds: int = 5
+    socket_seconds: float = 4.0
+    on_sigterm: str = DRAIN
+    startup_seconds: float = 0.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -89,13 +114,19 @@ class Settings:
             drain_seconds=number("DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
             quiet_seconds=number("DRAIN_QUIET_SECONDS", cls.quiet_seconds, 0, 3600),
             keep_alive_seconds=int(number("KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 1, 3600)),
+            socket_seconds=number("DRAIN_SOCKET_SECONDS", cls.socket_seconds, 0, 3600),
+            on_sigterm=env.get("ON_SIGTERM") or cls.on_sigterm,
+            startup_seconds=number("STARTUP_SECONDS", cls.startup_seconds, 0, 3600),
         )
-        if settings.keep_alive_seconds >= settings.drain_seconds:
-            # Otherwise an idle connection outlives the drain and is cut by the exit.
-            raise ValueError(
-                f"KEEP_ALIVE_SECONDS={settings.keep_alive_seconds}: must be shorter than "
-                f"DRAIN_SECONDS={settings.drain_seconds:g}"
-            )
+        if settings.on_sigterm not in (DRAIN, EXIT):
+            raise ValueError(f"ON_SIGTERM={settings.on_sigterm!r}: must be {DRAIN} or {EXIT}")
+        # Otherwise an idle connection, or a WebSocket, outlives the drain and is cut by the exit.
+        for name, seconds in (
+            ("KEEP_ALIVE_SECONDS", settings.keep_alive_seconds),
+            ("DRAIN_SOCKET_SECONDS", settings.socket_seconds),
+        ):
+            if seconds >= settings.drain_seconds:
+                raise ValueError(f"{name}={seconds:g}: must be shorter than DRAIN_SECONDS={settings.drain_seconds:g}")
         return settings
 
     @property

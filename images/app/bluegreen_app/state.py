@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
+from .metrics import Metrics
 from .settings import Settings
+from .switches import Switches
 
 ORDERS_KEPT = 100_000
 """Order ids kept in memory; the oldest go first (the ledger keeps them all)."""
@@ -21,13 +23,20 @@ class State:
         probes: requests of probes; never counted as arrivals.
         in_flight: users' requests whose answer isn't complete.
         last_arrival_ns: CLOCK_MONOTONIC of the last arrival; 0 before the first.
+        sockets: WebSockets that are open.
+        sockets_opened: all that ever were.
+        messages_received: clients' messages on them that were answered or are about to be.
+        messages_sent: numbered messages to clients.
         applied: POSTs applied, every repetition counted.
         applied_again: POSTs applied whose id had been applied before.
+        metrics: counts and durations of users' requests, for GET /metrics.
+        switches: what an administrator does to the answers.
 
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.metrics = Metrics(settings.identity)
         self.cpu_ms = settings.cpu_ms
         self.fail_rate = 0.0
         self.draining = False
@@ -35,15 +44,20 @@ class State:
         self.probes = 0
         self.in_flight = 0
         self.last_arrival_ns = 0
+        self.sockets = 0
+        self.sockets_opened = 0
+        self.messages_received = 0
+        self.messages_sent = 0
         self.applied = 0
         self.applied_again = 0
+        self.switches = Switches(time.monotonic_ns() + int(settings.startup_seconds * 1e9))
         self._orders: dict[str, int] = {}
         self._failures_owed = 0.0
 
     @property
     def ready(self) -> bool:
         """Whether the pod wants new traffic."""
-        return not self.draining and self.settings.fault.kind != "unready"
+        return not self.draining and self.settings.fault.kind != "unready" and self.switches.ready
 
     def arrive(self, now_ns: int) -> None:
         """Count one user's request."""
