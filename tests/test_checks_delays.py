@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.checks.finding import Finding
+from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.promises import answered_within, nothing_lost
 from harness.checks.registry import judge
 from harness.evidence.samples import FLAG_RETRIABLE, UNKNOWN
 from harness.evidence.timeline import Timeline
-from tests.simulated import CODES, Down, Flip, World, changed, play
+from tests.simulated import CODES, Down, Flip, World, changed, event, having, play
 
 
 def finding(timeline: Timeline, **more: float | None) -> Finding:
@@ -55,3 +55,12 @@ def test_a_lost_request_is_never_answered_in_time_unless_its_loss_is_allowed() -
 
 def test_slow_answers_take_what_they_take() -> None:
     assert finding(play(World(slow_s=3.0))).verdict == "pass"
+
+
+def test_a_move_that_somebody_made_by_hand_is_one_as_well() -> None:
+    selected = [event(0.01, "selector.observed", value="blue"), event(4.0, "selector.observed", value="green")]
+    timeline = play(World(flips=(), downs=(Down(4.5, 6.0, stall=True),)))
+    assert judge(timeline, [answered_within()])[0].verdict == INCONCLUSIVE
+    assert judge(having(timeline, *selected), [answered_within()])[0].verdict == FAIL
+    later = [selected[0], event(11.0, "selector.observed", value="green")]
+    assert judge(having(timeline, *later), [answered_within()])[0].verdict == PASS

@@ -79,7 +79,7 @@ def test_a_smoke_that_is_only_tried_stops_nothing_and_a_refusal_does(tmp_path: P
 
 def test_every_step_can_be_done(tmp_path: Path) -> None:
     for name in STEPS:
-        if name != "rollback":
+        if name not in ("rollback", "wait"):
             assert ran(f"{name} 3" if name in NUMBERED else name, tmp_path / name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def answered_within(
     with a time-out of 5 s then come through, late, and none is lost.
 
     Judged are requests that were due from 1 s before each move until `after` seconds after it; all of them with None.
+    A selector that somebody changed by hand is a move of users as well.
     """
     samples = timeline.samples
     wanted = np.isin(samples["cls"], [spec.code for spec in timeline.classes if spec.name in classes])
@@ -36,8 +38,7 @@ def answered_within(
     wanted &= answered_mask(samples) | lost
     if after is not None:
         near = np.zeros(len(samples), bool)
-        for move in timeline.flips():
-            sent = move.sent_ns or 0
+        for sent in (*(move.sent_ns or 0 for move in timeline.flips()), *_by_hand(timeline)):
             near |= (samples["intended"] >= sent - BEFORE_NS) & (samples["intended"] <= sent + round(after * SECOND))
         wanted &= near
     judged = samples[wanted]
@@ -50,3 +51,11 @@ def answered_within(
     text = f"{late or 'none'} of {len(judged)} requests {'were' if late != 1 else 'was'} not answered in time"
     text += f"; the slowest, of {spec.name}, took {took[slowest] * 1e3:.0f} ms"
     return Finding("answered_within", FAIL if late else PASS, float(took[slowest]), seconds, "s", text)
+
+
+def _by_hand(timeline: Timeline) -> list[int]:
+    """When, under load, the Service's selector was seen to change its value; by the release's own moves too."""
+    began = timeline.first("load.started")
+    seen = timeline.named("selector.observed")
+    changed = [one.t for last, one in pairwise(seen) if one.fields.get("value") != last.fields.get("value")]
+    return [t for t in changed if began is not None and t >= began.t]

@@ -206,7 +206,7 @@ def _twin(name: str, promise: Promise) -> Promise:
 
 GATE: Final = (
     nothing_lost(),
-    answered_within(after=None),
+    answered_within(),
     only(None, after=CUTOVER, within=2.0),
     no_flip_back(),
     idle_side_warm(),

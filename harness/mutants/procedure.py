@@ -17,6 +17,7 @@ STEPS: Final = {
     "load": "users are there from here to the end",
     "cutover": "point users at the idle side",
     "rollback": "point users back",
+    "wait": "let everything be for so many seconds",
     "watch": "watch users for so many seconds",
     "start": "by hand: put the new version on the idle side, and wait for nothing",
     "overwrite": "by hand: put the new version on the side that users are on",
@@ -34,7 +35,7 @@ STEPS: Final = {
     "stall-controller": "stop the controller manager until the end",
 }
 """What each step does."""
-NUMBERED: Final = ("watch", "scale-idle", "drain-pod")
+NUMBERED: Final = ("wait", "watch", "scale-idle", "drain-pod")
 """Steps that need a number."""
 
 

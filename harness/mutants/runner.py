@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -74,6 +75,7 @@ class Runner:
             "load": lambda _: stack.enter_context(self._load()),
             "cutover": lambda _: release.cutover(),
             "rollback": lambda _: release.rollback(),
+            "wait": time.sleep,
             "watch": lambda n: release.watch(seconds=n, breached=nobody),
             "start": lambda _: hands.put(idle(), self._new, len(hands.ready(live()))),
             "overwrite": lambda _: hands.put(live(), self._new),
