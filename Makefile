@@ -7,7 +7,7 @@ BIN := .venv/bin
 GATE := $(BIN)/pytest scenarios/ --bg-install-packages
 
 .DEFAULT_GOAL := help
-.PHONY: help check test rehearsal nightly bench lock format setup clean
+.PHONY: help check test rehearsal nightly mutants bench lock format setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ rehearsal: .venv/.installed ## the gate: everything set up, then pytest scenario
 nightly: .venv/.installed ## every scenario, sixty cutovers; the pull path and docker for real
 	@$(GATE) --bg-tier nightly --bg-cutovers 60 --bg-rerun-inconclusive
 	@$(BIN)/pytest platforms
+
+mutants: .venv/.installed ## releases broken on purpose: each must turn the gate red, for the right reason
+	@$(GATE) -m mutants --bg-tier nightly
 
 bench: .venv/.installed ## numbers, to artifacts/latest/bench/
 	@$(BIN)/python -m benchmarks

@@ -84,7 +84,11 @@ def later(items: Sequence[pytest.Item], tier: str, expression: str) -> list[pyte
     if tier == "nightly":
         return []
     kept = [marker for marker in TIERS_OF_THEIR_OWN if marker not in expression]
-    return [item for item in scenarios(items) if any(item.get_closest_marker(marker) for marker in kept)]
+    return [
+        item
+        for item in scenarios(items)
+        if any(item.get_closest_marker(marker) for marker in kept) and not item.get_closest_marker("fast")
+    ]
 
 
 def _refuse_misspelt(item: pytest.Item, marker: pytest.Mark) -> None:

@@ -119,6 +119,7 @@ def scenario(
     changes = tuple(change for marker in request.node.iter_markers("changed") for change in marker.args)
     with Journal(folder) as journal:
         current = Scenario(node_id, folder, journal, app, path, promises, bluegreen_run, time.monotonic(), changes)
+        current.static = not request.config.getoption("--bg-no-static")
         journal.event(
             "run.started",
             scenario=node_id,

@@ -12,6 +12,7 @@ import pytest
 
 from harness import options
 from harness.files import write_atomically
+from harness.mutants import score
 from harness.report import junit, metrics
 from harness.report.artifacts import Run, verdict_document
 
@@ -140,6 +141,8 @@ class RunState:
         self.run.write_verdict(document, latest=latest)
         from harness.report.files import write_report  # here: a pytest run without scenarios has no use for it
 
+        if mutants := score.document(document["scenarios"]):
+            self.run.write_other("mutants.json", mutants, latest=latest)
         figures = self.folder / metrics.NAME
         write_atomically(figures, metrics.exposition(document))
         for path in (self._junit, figures):

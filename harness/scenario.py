@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.checks.caught import explained
 from harness.checks.finding import Finding
 from harness.checks.promise import Promise
 from harness.checks.registry import judge
@@ -22,6 +23,7 @@ from harness.evidence.losses import all_judged
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
+from harness.mutants import score
 from harness.release.changed import Change
 from harness.report.terminal import failure_text
 from harness.run import Inconclusive, RunState
@@ -47,6 +49,7 @@ class Scenario:
         started: monotonic seconds.
         changes: to the manifests, as the scenario's marker says.
         at_end: called, last in first out, before the record is judged: observers stop, final facts are read.
+        static: a cutover may be refused for what the cluster's objects show.
 
     """
 
@@ -60,6 +63,7 @@ class Scenario:
     started: float
     changes: Sequence[Change] = ()
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    static: bool = True
 
     failed: bool = False
     namespace: str = ""
@@ -144,7 +148,13 @@ class Scenario:
         verdict = overall(findings)
         self.failed = verdict != "pass"
         record = {
-            **scenario_record(timeline, findings, scenario_id=self.node_id),
+            **scenario_record(
+                timeline,
+                findings,
+                scenario_id=self.node_id,
+                diagnosis=explained(timeline, self.promises, findings),
+            ),
+            **score.entry(timeline, verdict, time.monotonic() - self.started),
             "verdict": verdict,
             "seconds": round(time.monotonic() - self.started, 1),
             "evidence": str(self.folder),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from harness.checks.promises import (
     CUTOVER,
+    GATE,
     ROLLBACK,
     affinity,
     answered_within,
     arrives_once,
+    caught,
     cutover_happened,
     deleted_leaves_first,
     enough,
@@ -50,6 +52,7 @@ def nobody() -> None:
 __all__ = [
     "BREAKS_AFTER_CUTOVER",
     "CUTOVER",
+    "GATE",
     "NAIVE",
     "NEW",
     "OLD",
@@ -66,6 +69,7 @@ __all__ = [
     "answered_within",
     "arrives_once",
     "both_sides",
+    "caught",
     "cutover_happened",
     "deleted_leaves_first",
     "enough",

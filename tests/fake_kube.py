@@ -101,6 +101,8 @@ class FakeKube:
         self.probes: dict[str, dict[str, Any]] = {
             name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
         }
+        self.pod_items: list[dict[str, Any]] = []
+        self.items: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def kube(self) -> Kube:
@@ -154,6 +156,9 @@ class FakeKube:
             for i in range(d.replicas + leaving)
         )
 
+    def objects(self, namespace: str, resource: str, group: str = "v1", selector: str = "") -> list[dict[str, Any]]:
+        return self.items.get(resource, [])
+
     def events(self, namespace: str) -> tuple[EventInfo, ...]:
         return (
             EventInfo("2026-01-01T00:00:00Z", "Pod", "shop-green-abc-0", "Warning", "BackOff", "back-off restarting"),
@@ -184,6 +189,11 @@ class FakeKube:
             if isinstance(item, Exception):
                 raise item
             yield item
+        stop.wait(10)
+
+    def watch_pods(self, namespace: str, stop: threading.Event) -> Iterator[dict[str, Any]]:
+        while self.pod_items:
+            yield self.pod_items.pop(0)
         stop.wait(10)
 
     def watch_selector(self, namespace: str, service: str, stop: threading.Event) -> Iterator[dict[str, str]]:

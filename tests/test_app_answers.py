@@ -193,6 +193,26 @@ def test_each_request_costs_the_cpu_time_that_was_set() -> None:
     ask(check)
 
 
+def test_the_first_order_of_a_cold_pod_waits_and_those_that_come_meanwhile_too() -> None:
+    async def check(pod: Pod) -> None:
+        began = time.monotonic()
+        await pod.users.get("/")
+        assert time.monotonic() - began < 0.2
+        took = []
+
+        async def order() -> None:
+            assert (await pod.users.post("/orders")).status_code == 201
+            took.append(time.monotonic() - began)
+
+        await asyncio.gather(order(), order())
+        assert min(took) >= 0.3
+        began = time.monotonic()
+        await order()
+        assert took[-1] < 0.2
+
+    ask(check, cold_seconds=0.3)
+
+
 def test_settings_come_from_the_environment() -> None:
     settings = Settings.from_env(
         {"REVISION": "v2", "COLOR": "blue", "POD_NAME": "p", "FAULT": "later:9", "CPU_MS": "2.5", "DRAIN_SECONDS": "40"}

@@ -109,6 +109,7 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "service_endpoints": lambda kube: kube.service_endpoints("ns", "shop"),
     "watch_slices": stopped(CarefulKube.watch_slices),
     "watch_selector": stopped(CarefulKube.watch_selector),
+    "watch_pods": stopped(lambda kube, namespace, _, stop: kube.watch_pods(namespace, stop)),
     "pods": lambda kube: kube.pods("ns"),
     "events": lambda kube: kube.events("ns"),
     "log_tail": lambda kube: kube.log_tail("ns", "p", "api", 5),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.cluster.answers import Endpoint
+from harness.cluster.answers import Endpoint, Refused
 from harness.errors import ClusterError, HarnessError
 from harness.journal import Journal
 from harness.release import observer as module
@@ -116,3 +116,76 @@ def test_a_side_scaled_away_behind_our_back_shows(tmp_path: Path) -> None:
     (event,) = seen.events("pods.observed")
     assert (event["ready"], event["wanted"]) == (0, 4)
     seen.journal.close()
+
+
+def pod_item(name: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"nodeName": "worker"}, "status": {"phase": "Running", **status}}
+
+
+def test_the_lives_of_pods_are_journaled_once_per_change(tmp_path: Path) -> None:
+    fake = FakeKube()
+    name, smoke = "shop-green-5d4f8-abcd1", "smoke-green-1-xyz12"
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    fake.pod_items = [
+        {name: pod_item(name), smoke: pod_item(smoke)},
+        {name: pod_item(name), smoke: pod_item(smoke)},
+        {name: pod_item(name, **ready), smoke: pod_item(smoke)},
+        {smoke: pod_item(smoke)},
+    ]
+    seen = Seen(tmp_path, fake, {})
+    with seen.observer:
+        gone = seen.wait("pod.gone")
+    changes = [(one["pod"], one["side"], one["ready"]) for one in seen.events("pod.changed")]
+    assert changes == [(name, "green", False), (smoke, "other", False), (name, "green", True)]
+    assert [(one["pod"], one["side"]) for one in gone] == [(name, "green")]
+
+
+def test_a_side_that_somebody_deleted_is_seen_as_having_no_pod(tmp_path: Path) -> None:
+    fake = FakeKube()
+
+    def missing(namespace: str, name: str) -> Any:
+        raise Refused("not found", status=404 if name == "shop-blue" else 500)
+
+    fake.rollout_status = missing  # type: ignore[method-assign]
+    seen = Seen(tmp_path, fake, {"blue": 4, "green": 4})
+    seen.observer.look_at_pods()
+    (event,) = seen.events("pods.observed")
+    assert event | {"side": "blue", "ready": 0, "wanted": 4, "replicas": 0, "exists": False} == event
+    assert [one["what"] for one in seen.events("observer.error")] == ["pods"]
+
+
+def test_objects_and_warnings_are_written_down_once_until_they_change(tmp_path: Path) -> None:
+    fake = FakeKube()
+    service: dict[str, Any] = {
+        "metadata": {"name": "shop"},
+        "spec": {"selector": {"app": "shop", "color": "blue"}, "ports": [{"port": 80, "targetPort": "http"}]},
+    }
+    fake.items = {"services": [service]}
+    seen = Seen(tmp_path, fake, {})
+    seen.observer.describe()
+    seen.observer.describe()
+    assert [one["service"] for one in seen.events("service.described")] == ["shop"]
+    assert [(one["side"], one["exists"]) for one in seen.events("side.described")] == [
+        ("blue", False),
+        ("green", False),
+    ]
+    assert [one["reason"] for one in seen.events("cluster.warned")] == ["BackOff"]
+    fake.items = {"services": [{**service, "spec": {**service["spec"], "sessionAffinity": "ClientIP"}}]}
+    seen.observer.describe()
+    assert [one["affinity"] for one in seen.events("service.described")] == ["None", "ClientIP"]
+    assert seen.observer.check("blue", "green") == []
+    assert seen.events("static.checked")[0]["faults"] == []
+
+
+def test_objects_that_cannot_be_read_are_told_as_that(tmp_path: Path) -> None:
+    fake = FakeKube()
+
+    def refused(*_: Any) -> Any:
+        raise ClusterError("no answer")
+
+    fake.objects = refused  # type: ignore[method-assign, assignment]
+    seen = Seen(tmp_path, fake, {})
+    seen.observer.describe()
+    assert [one["what"] for one in seen.events("observer.error")] == ["objects"]
+    with pytest.raises(ClusterError):
+        seen.observer.check("blue", "green")

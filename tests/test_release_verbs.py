@@ -21,6 +21,7 @@ from harness.errors import (
 from harness.journal import Journal
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
+from tests.broken import container, deployment
 from tests.fake_kube import CONFIG, FakeClock, FakeKube, config_in
 
 
@@ -35,14 +36,21 @@ class Breached:
 class Bench:
     """A release on a fake cluster, with its record."""
 
-    def __init__(self, folder: Path, text: str = CONFIG) -> None:
+    def __init__(self, folder: Path, text: str = CONFIG, static: bool = False) -> None:
         self.fake = FakeKube()
         self.clock = FakeClock()
         self.journal = Journal(folder / "run")
         config = config_in(folder, text)
         switch = SelectorSwitch(self.fake.kube, "ns", config)
         self.release = Release(
-            self.fake.kube, config, switch, self.journal, "ns", smoke_image="smoke:1", clock=self.clock.clock
+            self.fake.kube,
+            config,
+            switch,
+            self.journal,
+            "ns",
+            smoke_image="smoke:1",
+            clock=self.clock.clock,
+            static=static,
         )
 
     def events(self, *names: str) -> list[dict[str, Any]]:
@@ -168,6 +176,30 @@ def test_cutover_before_smoke_never_reaches_the_switch(bench: Bench) -> None:
     assert refused["move"] == "cutover"
     assert "has not passed smoke" in refused["reason"]
     assert bench.events("cutover.planned") == []
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_a_cutover_is_refused_for_what_the_objects_show_unless_told_otherwise(tmp_path: Path, static: bool) -> None:
+    bench = Bench(tmp_path, static=static)
+    blind = deployment("green", "localhost/shop:v2")
+    del container(blind)["readinessProbe"]
+    bench.fake.items = {"deployments": [deployment("blue", "localhost/shop:v1"), blind]}
+    release = bench.installed()
+    release.deploy("v2")
+    release.smoke()
+    if static:
+        with pytest.raises(IllegalMove, match=r"no readiness probe.*no-readiness-probe"):
+            release.cutover()
+        assert ("flip", "green") not in bench.fake.calls
+        (refused,) = bench.events("cutover.refused")
+        assert "no-readiness-probe" in refused["reason"]
+        (checked,) = bench.events("static.checked")
+        assert [one["id"] for one in checked["faults"] if one["refuses"]] == ["no-readiness-probe"]
+    else:
+        release.cutover()
+        assert ("flip", "green") in bench.fake.calls
+    release.close()
+    bench.journal.close()
 
 
 def test_failed_smoke_keeps_users_away(bench: Bench) -> None:

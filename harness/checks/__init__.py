@@ -2,6 +2,7 @@
 
 from harness.checks import (  # registered by their import
     arrivals,
+    caught,
     cutover,
     delays,
     half_open,
@@ -16,6 +17,7 @@ from harness.checks import (  # registered by their import
 
 __all__ = [
     "arrivals",
+    "caught",
     "cutover",
     "delays",
     "half_open",

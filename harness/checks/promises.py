@@ -190,7 +190,25 @@ def inconclusive(promise: Promise) -> Promise:
     return _twin("inconclusive", promise)
 
 
+def caught(expected: str, by: str) -> Promise:
+    """The gate turns red on a broken release, by this part of it ("traffic", "smoke", "refusal", "static").
+
+    And for the right reason: the likeliest cause that the diagnosis finds in the record has the id `expected`.
+    """
+    return Promise("caught", {"expected": expected, "by": by})
+
+
 def _twin(name: str, promise: Promise) -> Promise:
     # The parameters stay on one level, so that placeholders in them are resolved like all others.
     params: dict[str, Any] = {"of": promise.check, **promise.params}
     return Promise(name, params)
+
+
+GATE: Final = (
+    nothing_lost(),
+    answered_within(after=None),
+    only(None, after=CUTOVER, within=2.0),
+    no_flip_back(),
+    idle_side_warm(),
+)
+"""What every release promises its users: by this a broken one is caught, and a sound one passes."""

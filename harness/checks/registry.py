@@ -26,18 +26,20 @@ class Check:
         rule: a pure function of a timeline and the promise's parameters; None means "doesn't apply here", which only
             a standing check may answer.
         standing: judged in every scenario, promised or not.
+        whole: judges the whole run itself, the standing checks included: none of them is judged beside it.
 
     """
 
     name: str
     rule: Rule
     standing: bool
+    whole: bool = False
 
 
 _CHECKS: dict[str, Check] = {}
 
 
-def check(name: str, *, standing: bool = False) -> Callable[[R], R]:
+def check(name: str, *, standing: bool = False, whole: bool = False) -> Callable[[R], R]:
     """Registers a rule under a name.
 
     Raises:
@@ -48,7 +50,7 @@ def check(name: str, *, standing: bool = False) -> Callable[[R], R]:
     def register(rule: R) -> R:
         if name in _CHECKS:
             raise ValueError(f"two checks are called {name}")
-        _CHECKS[name] = Check(name, rule, standing)
+        _CHECKS[name] = Check(name, rule, standing, whole)
         return rule
 
     return register
@@ -108,6 +110,8 @@ def judge(
     if findings and all(finding.verdict == UNPROVEN for finding in findings):
         # What a scenario is there for can't be known of this application: that is no evidence, and never a pass.
         findings = [replace(finding, verdict=INCONCLUSIVE) for finding in findings]
+    if any(_CHECKS[promise.check].whole for promise in declared):
+        return tuple(findings)
     for name, standing in _CHECKS.items():
         if standing.standing and name not in spoken_for:
             finding = standing.rule(timeline, **_context(name, declared), **(limits or {}).get(name, {}))

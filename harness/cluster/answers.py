@@ -103,11 +103,22 @@ class EventInfo:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address behind a Service; ``pod`` is empty for an address that is no pod."""
+    """One address behind a Service.
+
+    Attributes:
+        address: the IP.
+        ready: new connections may be led there.
+        pod: empty for an address that is no pod.
+        node: where it is; empty where the slice doesn't tell.
+        port: the first of the slice; 0 where it leads to none, because the pod lacks a port of that name.
+
+    """
 
     address: str
     ready: bool
     pod: str
+    node: str = ""
+    port: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,15 +211,19 @@ def event_infos(items: Iterable[Mapping[str, Any]]) -> tuple[EventInfo, ...]:
 
 def endpoints(slices: Iterable[Mapping[str, Any]]) -> tuple[Endpoint, ...]:
     """The distinct endpoints of a Service's EndpointSlices; one that two slices hold is ready if either says so."""
-    found: dict[tuple[str, str], bool] = {}
+    found: dict[tuple[str, str], Endpoint] = {}
     for slice_ in slices:
+        port = next((int(one.get("port") or 0) for one in slice_.get("ports") or []), 0)
         for endpoint in slice_.get("endpoints") or []:
             ready = (endpoint.get("conditions") or {}).get("ready") is not False  # absent means ready, by the API
             target = endpoint.get("targetRef") or {}
             pod = target.get("name", "") if target.get("kind") == "Pod" else ""
             for address in endpoint.get("addresses", []):
-                found[address, pod] = found.get((address, pod), False) or ready
-    return tuple(Endpoint(address, ready, pod) for (address, pod), ready in sorted(found.items()))
+                known = found.get((address, pod))
+                node = str(endpoint.get("nodeName") or "")
+                either = ready or (known is not None and known.ready)
+                found[address, pod] = Endpoint(address, either, pod, node, port or (known.port if known else 0))
+    return tuple(one for _, one in sorted(found.items()))
 
 
 def deployment_of(pod: str) -> str:

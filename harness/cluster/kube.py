@@ -198,6 +198,10 @@ class Kube:
             if service in services:
                 yield dict(services[service]["spec"].get("selector") or {})
 
+    def watch_pods(self, namespace: str, stop: threading.Event) -> Iterator[dict[str, Json]]:
+        """The namespace's pods by name, as the server holds them, now and after each change, until ``stop``."""
+        yield from self._api.watch(_in(namespace, "pods"), {}, stop)
+
     # -- pods, events, logs -----------------------------------------------------------------------------------
 
     def pods(self, namespace: str, labels: Mapping[str, str] | None = None) -> tuple[PodInfo, ...]:

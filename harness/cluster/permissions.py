@@ -45,6 +45,7 @@ NAMESPACED = (
     Right("", "services", "list", "the switch as it changes; the record of a failure"),
     Right("", "services", "watch", "the switch as it changes"),
     Right("", "pods", "list", "how sides come up"),
+    Right("", "pods", "watch", "how pods live and end, for the diagnosis"),
     Right("", "pods", "deletecollection", "the end of a scenario"),
     Right("", "pods/log", "get", "why a pod isn't ready; the smoke check's answer"),
     Right("", "events", "list", "why a pod isn't ready"),

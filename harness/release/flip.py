@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from harness.diagnosis.lint import Fault
 from harness.errors import ClusterError, IllegalMove
 from harness.release.bluegreen import State
 from harness.release.clock import Clock
@@ -38,6 +39,21 @@ def check_untouched(switch: Switch, move: str, active: str) -> None:
         raise IllegalMove(
             f"{move}: users are on {live}, not on {active}: someone else has moved the switch",
             "let one writer move the switch; find out who did",
+        )
+
+
+def check_objects(faults: Sequence[Fault]) -> None:
+    """Refuse what the cluster's objects show to be wrong, before users find out.
+
+    Raises:
+        IllegalMove: with each fault that a cutover is refused for.
+
+    """
+    grave = [fault for fault in faults if fault.refuses]
+    if grave:
+        raise IllegalMove(
+            "cutover: " + "; ".join(f"{fault.text} ({fault.id})" for fault in grave),
+            "mend the manifests; --bg-no-static leaves this check out",
         )
 
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from harness.cluster.answers import Endpoint, deployment_of
+from harness.cluster.answers import Endpoint, Refused, deployment_of
+from harness.diagnosis import facts
+from harness.diagnosis.lint import Fault
 from harness.errors import ClusterError, HarnessError
 from harness.release.clock import Clock
+from harness.release.describer import Describer
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -24,7 +27,10 @@ STOP_SECONDS = 15.0
 
 
 class Observer:
-    """Journals ``slice.changed``, ``selector.observed``, ``pods.observed`` and ``pods.entered`` until it is stopped.
+    """Journals what the Service, its slices and the sides' pods become, until it is stopped.
+
+    That is ``slice.changed``, ``selector.observed``, ``pods.observed``, ``pods.entered``, ``pod.changed``,
+    ``pod.gone``.
 
     A call that the API server doesn't answer is journaled as ``observer.error`` and the watch begins anew: a gap in
     what was seen is visible in the record.
@@ -54,6 +60,7 @@ class Observer:
         self._journal = journal
         self._wanted = wanted
         self._clock = clock or Clock()
+        self._describer = Describer(kube, namespace, config, journal, self._clock)
         self._stop = threading.Event()
         self._broken: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -63,10 +70,19 @@ class Observer:
         """Begin; a second call does nothing."""
         if self._threads:
             return
-        for name, body in (("slices", self._slices), ("selector", self._selector), ("pods", self._pods)):
+        for name, body in self._parts():
             thread = threading.Thread(target=self._run, args=(name, body), name=f"observer-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        self.describe()
+
+    def _parts(self) -> tuple[tuple[str, Callable[[], None]], ...]:
+        return (
+            ("slices", self._slices),
+            ("selector", self._selector),
+            ("pods", self._pods),
+            ("lives", self._lives),
+        )
 
     def stop(self) -> None:
         """End, within ``STOP_SECONDS``.
@@ -85,9 +101,27 @@ class Observer:
         if self._broken:
             raise HarnessError(f"the observer broke: {self._broken[0]!r}", "report this as a bug") from self._broken[0]
 
+    def describe(self) -> None:
+        """Journal what the cluster's objects say now and what it warns of, as far as it is new."""
+        try:
+            self._describer.describe()
+            self._describer.warn()
+        except ClusterError as error:
+            self._error("objects", error)
+
+    def check(self, old: str, new: str) -> list[Fault]:
+        """The faults that the objects show before users are moved from one side to the other; journaled.
+
+        Raises:
+            ClusterError: the API server doesn't answer.
+
+        """
+        return self._describer.check(old, new)
+
     def look(self) -> None:
-        """Journal the sides' pods and the selector once, now; an unanswered call becomes ``observer.error``."""
+        """Journal pods, selector and objects once, now; an unanswered call becomes ``observer.error``."""
         self.look_at_pods()
+        self.describe()
         try:
             selector = self._kube.service_selector(self._namespace, self._config.service.name)
         except ClusterError as error:
@@ -102,10 +136,16 @@ class Observer:
                 continue
             try:
                 status = self._kube.rollout_status(self._namespace, self._config.sides.deployments[side])
+            except Refused as error:
+                if error.status != 404:
+                    self._error("pods", error)
+                else:  # somebody has deleted the whole side: that is a sight too, and no gap in the record
+                    self._event("pods.observed", side=side, ready=0, wanted=wanted, replicas=0, exists=False)
             except ClusterError as error:
                 self._error("pods", error)
             else:
-                self._event("pods.observed", side=side, ready=status.ready, wanted=wanted)
+                told = {"ready": status.ready, "wanted": wanted, "replicas": status.wanted}
+                self._event("pods.observed", side=side, **told, exists=True)
 
     def __enter__(self) -> Observer:
         self.start()
@@ -136,30 +176,50 @@ class Observer:
             last = endpoints
 
     def _selector(self) -> None:
-        last: str | None = None
-        key = self._config.service.selector_key
+        last: Mapping[str, str] | None = None
         for selector in self._kube.watch_selector(self._namespace, self._config.service.name, self._stop):
-            if selector.get(key) != last:
+            if selector != last:
                 self._journal_selector(selector)
-            last = selector.get(key)
+            last = selector
 
     def _pods(self) -> None:
         while not self._stop.wait(PODS_SECONDS):
             self.look_at_pods()
 
-    def _journal_slice(self, endpoints: tuple[Endpoint, ...], now_ns: int) -> None:
+    def _lives(self) -> None:
+        known: dict[str, dict[str, object]] = {}
+        for items in self._kube.watch_pods(self._namespace, self._stop):
+            now_ns = self._clock.now_ns()
+            seen = {name: facts.pod(item) for name, item in items.items()}
+            for name, fields in seen.items():
+                if fields != known.get(name):
+                    self._journal.event("pod.changed", t=now_ns, side=self._side_of(name), **fields)
+            for name in known.keys() - seen.keys():
+                self._journal.event("pod.gone", t=now_ns, side=self._side_of(name), pod=name)
+            known = seen
+
+    def _side_of(self, pod: str) -> str:
         names = {deployment: side for side, deployment in self._config.sides.deployments.items()}
-        sides: Counter[str] = Counter(dict.fromkeys(names.values(), 0))
-        sides.update(names.get(deployment_of(endpoint.pod), "other") for endpoint in endpoints)
+        return names.get(deployment_of(pod), "other")
+
+    def _journal_slice(self, endpoints: tuple[Endpoint, ...], now_ns: int) -> None:
+        sides: Counter[str] = Counter(dict.fromkeys(self._config.sides.deployments, 0))
+        sides.update(self._side_of(endpoint.pod) for endpoint in endpoints)
         ready = sum(endpoint.ready for endpoint in endpoints)
-        self._journal.event("slice.changed", t=now_ns, addresses=len(endpoints), ready=ready, sides=dict(sides))
+        where = {
+            "nodes": dict(Counter(endpoint.node for endpoint in endpoints if endpoint.ready)),
+            "ports": sorted({endpoint.port for endpoint in endpoints}),
+        }
+        told = {"addresses": len(endpoints), "ready": ready, "sides": dict(sides)}
+        self._journal.event("slice.changed", t=now_ns, **told, **where)
         entered = {endpoint.pod for endpoint in endpoints if endpoint.ready and endpoint.pod} - self._entered
         if entered:  # from now on requests may reach them, so each must have a record of arrivals
             self._entered |= entered
             self._journal.event("pods.entered", t=now_ns, pods=sorted(entered))
 
     def _journal_selector(self, selector: Mapping[str, str]) -> None:
-        self._event("selector.observed", value=selector.get(self._config.service.selector_key))
+        value = selector.get(self._config.service.selector_key)
+        self._event("selector.observed", value=value, selector=dict(selector))
 
     def _event(self, name: str, **fields: object) -> None:
         self._journal.event(name, t=self._clock.now_ns(), **fields)

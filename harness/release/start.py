@@ -54,7 +54,10 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         place.name,
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
+        static=scenario.static,
     )
+    if not scenario.static:
+        release.probes.trust()
     release.install(live, objects)
 
     def end() -> None:

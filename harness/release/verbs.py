@@ -11,7 +11,7 @@ from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
 from harness.release.ending import Ending
-from harness.release.flip import LEAD_SECONDS, check_lead, check_untouched, flip
+from harness.release.flip import LEAD_SECONDS, check_lead, check_objects, check_untouched, flip
 from harness.release.observer import Observer
 from harness.release.probes import ProbeGate
 
@@ -35,6 +35,7 @@ class Release:
         smoke_image: the smoke runner's image.
         breached: asked by ``watch`` whether a limit is breached, unless told otherwise there.
         clock: to wait and stamp by.
+        static: a cutover is refused for faults that the cluster's objects show.
 
     """
 
@@ -49,14 +50,11 @@ class Release:
         smoke_image: str,
         breached: Ask | None = None,
         clock: Clock | None = None,
+        static: bool = False,
     ) -> None:
-        self._kube = kube
-        self._config = config
-        self._switch = switch
-        self._journal = journal
-        self._namespace = namespace
-        self._smoke_image = smoke_image
-        self._breached = breached
+        self._kube, self._journal, self._namespace = kube, journal, namespace
+        self._config, self._switch = config, switch
+        self._smoke_image, self._breached, self._static = smoke_image, breached, static
         self._clock = clock or Clock()
         self._now: State | None = None
         self._smokes = 0
@@ -145,11 +143,13 @@ class Release:
         try:
             status = self._wait(target, version, "deploy")
         except RolloutFailed as error:
+            self.observer.describe()
             self._told(error, "deploy.refused", side=target, version=version)
             raise
         self._now = bluegreen.seen(self.state, target, status.ready, complete=True)
         color = self._switch.color(target)
         self._event("deploy.ready", side=target, version=version, color=color, ready=status.ready, wanted=status.wanted)
+        self.observer.describe()
 
     def smoke(self) -> None:
         """Check the idle side by its internal name, from inside the cluster, before users see it.
@@ -279,6 +279,7 @@ class Release:
             check_untouched(self._switch, move, before.active)
             if move == "cutover":  # a way back is never barred
                 self.probes.check(move, target)
+                check_objects(self.observer.check(before.active, target) if self._static else [])
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise
@@ -294,8 +295,7 @@ class Release:
         """Find out whether a flip that wasn't answered took effect, before anything else is done."""
         if self._unsure is not None:
             move, target, after = self._unsure
-            happened = self._switch.active() == target
-            if happened:
+            if happened := self._switch.active() == target:
                 self._now = after(self.state)
             self._unsure = None
             self._event("cutover.settled", move=move, happened=happened)

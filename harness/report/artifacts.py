@@ -61,6 +61,13 @@ class Run:
             self.link_latest(path)
         return path
 
+    def write_other(self, name: str, data: Mapping[str, Any], *, latest: bool) -> None:
+        """Write another result of the run beside its verdict; ``latest`` also moves artifacts/latest/<name> there."""
+        path = self.folder / name
+        write_atomically(path, json.dumps(data, indent=1) + "\n")
+        if latest:
+            self.link_latest(path)
+
     def link_latest(self, path: Path) -> None:
         """Point artifacts/latest/<name> at ``path``; readers see the old or the new one, never none."""
         link_latest(self.root, path)

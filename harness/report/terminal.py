@@ -20,7 +20,8 @@ AROUND_NS = 2_000_000_000
 _COLORS = {"pass": "green", "inconclusive": "yellow", "fail": "red"}
 _QUIET = (
     *("arrivals.kept", "manifests.changed", "pods.entered", "pods.observed", "probes.applied", "probes.kept"),
-    *("promise.declared", "selector.observed"),
+    *("promise.declared", "selector.observed", "pod.changed", "side.described", "service.described"),
+    *("ingress.described", "policy.described", "budget.described", "static.checked", "cluster.warned"),
 )
 
 
@@ -47,6 +48,7 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline, repeat: str) -> 
     around = events_around_first_loss(timeline)
     if around:
         lines += ["  around the first lost request:", *(f"    {line}" for line in around)]
+    lines += diagnosis_lines(record.get("diagnosis") or [])
     lines.append(f"  evidence: {record['evidence']}")
     if record["skipped"]:
         lines.append(f"  not covered here: {'; '.join(record['skipped'])}")
@@ -69,6 +71,22 @@ def first_lost_id(timeline: Timeline) -> str:
     if not len(lost) or not timeline.started.get("run_tag"):
         return ""
     return request_id(timeline, lost[int(lost["intended"].argmin())])
+
+
+def diagnosis_lines(diagnosis: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The likeliest cause with what speaks for it, and the next best with what speaks against them."""
+    if not diagnosis:
+        return []
+    first, *others = diagnosis
+    source = f" ({first['source']})" if first["source"] else ""
+    lines = [f"  likely cause: {first['id']}{source}: {first['cause']}", f"    symptom: {first['symptom']}"]
+    lines += [f"    seen: {text}" for text in first["for"]]
+    lines += [f"    but: {text}" for text in first["against"]]
+    lines.append(f"    mend: {first['mend']}")
+    for other in others:
+        against = "; ".join(other["against"]) or "less speaks for it"
+        lines.append(f"  less likely: {other['id']}: {against}")
+    return lines
 
 
 def events_around_first_loss(timeline: Timeline) -> list[str]:

@@ -52,6 +52,8 @@ class _Users:
     def __init__(self, state: State, ledger: Ledger) -> None:
         self._state = state
         self._ledger = ledger
+        self._warming = asyncio.Lock()
+        self._cold_seconds = state.settings.cold_seconds
 
     async def root(self, request: Request) -> Response:
         return self._answer(request)
@@ -80,10 +82,18 @@ class _Users:
             return Response(status_code=400)  # nobody reads it; half an order isn't applied
         if self._state.must_fail():
             return self._failure(request)
+        await self._warm_up()
         self._state.burn()
         request_id = request.state.request_id
         self._ledger.applied(time.monotonic_ns(), request_id)
         return JSONResponse({**self._identity(request), "applied": self._state.apply(request_id)}, 201)
+
+    async def _warm_up(self) -> None:
+        """Who comes first pays, and who comes meanwhile waits along."""
+        if self._cold_seconds:
+            async with self._warming:
+                await asyncio.sleep(self._cold_seconds)
+                self._cold_seconds = 0.0
 
     def _answer(self, request: Request) -> Response:
         if self._state.must_fail():

@@ -57,6 +57,8 @@ class Settings:
         admin_port: port for the cluster only; 0 picks a free one.
         fault: what is wrong with this version.
         cpu_ms: CPU time that each user's request costs, in ms.
+        cold_seconds: how long the first order of a pod and those that come meanwhile wait, as for connections to a
+            database that are made when they are first needed.
         ledger_dir: folder for the record of arrivals; empty for none.
         drain_seconds: the longest that a drain may take.
         quiet_seconds: a drain ends after this long without a user's request: endpoints are removed at the same
@@ -77,6 +79,7 @@ class Settings:
     admin_port: int = 8081
     fault: Fault = field(default_factory=Fault)
     cpu_ms: float = 0.0
+    cold_seconds: float = 0.0
     ledger_dir: str = ""
     drain_seconds: float = 30.0
     quiet_seconds: float = 3.0
@@ -106,6 +109,7 @@ class Settings:
             admin_port=int(number("ADMIN_PORT", cls.admin_port, 0, 65535)),
             fault=Fault.parse(env.get("FAULT", "")),
             cpu_ms=number("CPU_MS", cls.cpu_ms, 0, 1000),
+            cold_seconds=number("COLD_SECONDS", cls.cold_seconds, 0, 60),
             ledger_dir=env.get("LEDGER_DIR", ""),
             drain_seconds=number("DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
             quiet_seconds=number("DRAIN_QUIET_SECONDS", cls.quiet_seconds, 0, 3600),
