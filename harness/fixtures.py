@@ -17,7 +17,7 @@ from harness.run import CURRENT, RUN, RunState
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
-    from harness.faults.meddler import Meddler
+    from harness.faults.block import Faults
     from harness.instrument import Instrument
     from harness.load import Load
     from harness.release.verbs import Release
@@ -184,11 +184,17 @@ def load(
 
 
 @pytest.fixture
-def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Meddler:
-    """Somebody else with access to the cluster, for the negative twins."""
-    from harness.faults.meddler import Meddler
+def faults(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Iterator[Faults]:
+    """What goes wrong, and is mended: ``with faults.at(CUTOVER + ms(100), evict_pod(release.idle)): ...``."""
+    from harness.faults.block import Faults
+    from harness.faults.ground import Ground
+    from harness.faults.left_over import FaultJournal
 
-    return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
+    ground = Ground(namespace.kube, namespace.name, app, release, cluster)
+    broken = Faults(ground, scenario.journal, FaultJournal(cluster.state))
+    scenario.at_end.append(broken.close)
+    yield broken
+    broken.close()
 
 
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:

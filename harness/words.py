@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.checks.moment import ms
 from harness.checks.promises import (
     CUTOVER,
     ROLLBACK,
@@ -16,6 +17,7 @@ from harness.checks.promises import (
     no_flip_back,
     nothing_lost,
     only,
+    outage,
     red,
     refused,
     rolled_back_by_watch,
@@ -23,7 +25,7 @@ from harness.checks.promises import (
 )
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
-from harness.faults.meddler import Meddler
+from harness.faults.block import Faults
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release
 
@@ -40,8 +42,8 @@ __all__ = [
     "REFUSED_BY_SMOKE",
     "ROLLBACK",
     "Config",
+    "Faults",
     "Load",
-    "Meddler",
     "Release",
     "answered_within",
     "arrives_once",
@@ -50,11 +52,13 @@ __all__ = [
     "idle_side_warm",
     "inconclusive",
     "loses",
+    "ms",
     "never_served",
     "no_flip_back",
     "nobody",
     "nothing_lost",
     "only",
+    "outage",
     "red",
     "refused",
     "rolled_back_by_watch",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from harness.checks.moment import Moment
 from harness.checks.promise import Promise
 
-CUTOVER: Final = "cutover"
-ROLLBACK: Final = "rollback"
+CUTOVER: Final = Moment("cutover")
+ROLLBACK: Final = Moment("rollback")
 START: Final = "start"
 """For `only`: from the first request on."""
 
@@ -84,6 +85,14 @@ def refused(reason_contains: str = "", stage: str = "smoke") -> Promise:
 def loses(*classes: str, at_most_ms: float | None = None) -> Promise:
     """Exactly these classes lose requests, no outage of theirs being longer than `at_most_ms`."""
     return Promise("loses", {"classes": classes, **({} if at_most_ms is None else {"at_most_ms": at_most_ms})})
+
+
+def outage(classes: Iterable[str], at_most: float, at_least: float = 0.0) -> Promise:
+    """Only these classes lose or wait, none longer at a time than `at_most` s; the longest lasts `at_least` s.
+
+    Each outage is judged by both its bounds: one that only may have been too long (or too short) is inconclusive.
+    """
+    return Promise("outage", {"classes": _names(classes), "at_most": float(at_most), "at_least": float(at_least)})
 
 
 def rolled_back_by_watch() -> Promise:

@@ -10,7 +10,18 @@ from harness.errors import ConfigurationError
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster
 
-BEYOND = {"controller-manager-stalled": True, "proxy-sends-again": True}
+BEYOND = {
+    **dict.fromkeys(
+        (
+            *("pod-killed", "pod-stopped", "pod-slowed", "pod-starved", "pod-out-of-memory"),
+            *("node-paused", "node-restarted", "node-drained", "kubelet-stopped", "kube-proxy-paused"),
+            *("nodes-cut", "apiserver-paused", "apiserver-restarted", "etcd-paused", "controller-manager-stalled"),
+            *("dns-killed", "ingress-controller-killed", "ingress-proxy-killed", "patches-refused"),
+        ),
+        True,
+    ),
+    "proxy-sends-again": False,
+}
 """By name: whether it needs the container engine that the nodes run in."""
 
 

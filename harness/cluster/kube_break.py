@@ -1,0 +1,54 @@
+"""Calls to the API server that faults make, and nothing else does: each of them once, as all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cluster.api import segment
+
+if TYPE_CHECKING:
+    from harness.cluster.answers import Json
+    from harness.cluster.kube import Kube
+
+
+def evict_pod(kube: Kube, namespace: str, pod: str) -> None:
+    """Ask for a pod's eviction, as a drain does.
+
+    Raises:
+        Refused: 429 where a PodDisruptionBudget says no.
+
+    """
+    body = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": namespace},
+    }
+    kube.api.send("POST", f"{_pod(namespace, pod)}/eviction", body=body)
+
+
+def delete_pod(kube: Kube, namespace: str, pod: str, grace_s: int | None = None) -> None:
+    """Delete a pod, by its own grace period unless told otherwise."""
+    query: dict[str, str | int] = {} if grace_s is None else {"gracePeriodSeconds": grace_s}
+    kube.api.send("DELETE", _pod(namespace, pod), query=query)
+
+
+def create_network_policy(kube: Kube, namespace: str, policy: Json) -> None:
+    """Create a NetworkPolicy."""
+    kube.api.send("POST", f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/networkpolicies", body=policy)
+
+
+def delete_network_policy(kube: Kube, namespace: str, name: str) -> None:
+    """Delete a NetworkPolicy."""
+    kube.api.send(
+        "DELETE", f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/networkpolicies/{segment(name)}"
+    )
+
+
+def annotate_ingress(kube: Kube, namespace: str, name: str, annotations: dict[str, str | None]) -> None:
+    """Set annotations of an Ingress; None takes one away."""
+    path = f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/ingresses/{segment(name)}"
+    kube.api.patch(path, {"metadata": {"annotations": annotations}})
+
+
+def _pod(namespace: str, pod: str) -> str:
+    return f"/api/v1/namespaces/{segment(namespace)}/pods/{segment(pod)}"

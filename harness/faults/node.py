@@ -1,0 +1,127 @@
+"""Nodes that stop, start again, or lose their kubelet or kube-proxy."""
+
+from __future__ import annotations
+
+from harness.faults.block import Fault, Plan
+from harness.faults.ground import KUBECTL, Ground
+from harness.faults.left_over import Cure
+from harness.faults.placed import by_engine, disarm, in_node
+from harness.faults.process import stopped
+
+KUBELET, KUBE_PROXY = "https://{}:10250/healthz", "http://{}:10256/healthz"
+
+
+def pause_node(node: str = "worker2") -> Plan:
+    """Everything in the node stops, its pods too; its kernel goes on opening connections."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        name = ground.node(node)
+        strike = by_engine(ground.engine, "pause", name)
+        return _watched(ground, name, KUBELET, Fault(name, strike, str, (Cure(engine=("unpause", name)),)))
+
+    return Plan("node-paused", make)
+
+
+def restart_node(node: str = "worker2") -> Plan:
+    """The node stops and starts again, at once."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        name = ground.node(node)
+        before = ground.run(name, "cut -d' ' -f22 /proc/1/stat")
+
+        def seen() -> str:
+            now = ground.run(name, "cut -d' ' -f22 /proc/1/stat")
+            return f"{name} has another first process" if now != before else ""
+
+        strike = by_engine(ground.engine, "restart", "--time", "1", name)
+        cure = Cure(engine=("start", name))
+        return Fault(name, strike, seen, (cure,), None, lambda: _all_well(ground, name), 30, 180)
+
+    return Plan("node-restarted", make)
+
+
+def stop_kubelet(node: str = "worker2") -> Plan:
+    """The node's kubelet ends: pods there go on, and nobody looks after them."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        name = ground.node(node)
+        strike = in_node(ground.engine, name, ident, "systemctl stop kubelet")
+        cures = (disarm(name, ident), Cure(name, "systemctl start kubelet"))
+        return _watched(ground, name, KUBELET, Fault(name, strike, str, cures))
+
+    return Plan("kubelet-stopped", make)
+
+
+def pause_kube_proxy(node: str = "worker2") -> Plan:
+    """The node's kube-proxy stops: its rules stay as they are, whatever the Service becomes."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        name = ground.node(node)
+        address = ground.address(name)
+        other = ground.other_than(name)
+
+        def healthy() -> bool:
+            return _answers(ground, other, KUBE_PROXY.format(address))
+
+        def seen() -> str:
+            return "" if healthy() else f"kube-proxy on {name} doesn't answer {other}"
+
+        return stopped(ground, ident, name, "kube-proxy", seen, healthy)
+
+    return Plan("kube-proxy-paused", make)
+
+
+def drain_node(node: str = "worker2") -> Plan:
+    """The node is cordoned, and the application's pods are evicted as their budgets allow; uncordoned at the end."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        name, control = ground.node(node), ground.control_plane
+        labels = ground.kube.get_deployment(ground.namespace, ground.deployment(ground.release.active))
+        wanted = dict(labels["spec"]["selector"]["matchLabels"])
+        wanted.pop(ground.config.service.selector_key, None)
+        chosen = ",".join(f"{key}={value}" for key, value in wanted.items())
+        drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data --pod-selector={chosen}"
+        strike = in_node(
+            ground.engine,
+            control,
+            ident,
+            f"{KUBECTL} cordon {name} >/dev/null",
+            after=f"exec -a bluegreen-drain-{ident} {drain} --timeout=120s",
+        )
+
+        def seen() -> str:
+            pods = [pod for pod in ground.kube.pods(ground.namespace, wanted) if pod.node == name]
+            going = [pod.name for pod in pods if pod.terminating]
+            return f"{len(going)} of {len(pods)} pods on {name} terminate" if going else ""
+
+        end = Cure(control, f"pkill -f '^bluegreen-drain-{ident}'; true")
+        cures = (disarm(control, ident), end, ground.by_kubectl(f"uncordon {name}"))
+        return Fault(name, strike, seen, cures, None, lambda: _sides_whole(ground), 10)
+
+    return Plan("node-drained", make)
+
+
+def _watched(ground: Ground, name: str, url: str, fault: Fault) -> Fault:
+    """The fault, seen by another node that asks this one for its health."""
+    address, other = ground.address(name), ground.other_than(name)
+
+    def seen() -> str:
+        return "" if _answers(ground, other, url.format(address)) else f"{name} doesn't answer {other}"
+
+    return Fault(fault.target, fault.strike, seen, fault.cures, None, lambda: _all_well(ground, name), 10, 180)
+
+
+def _all_well(ground: Ground, name: str) -> bool:
+    """The node is ready, and so are both sides."""
+    return any(one.name == name and one.ready for one in ground.kube.nodes()) and _sides_whole(ground)
+
+
+def _sides_whole(ground: Ground) -> bool:
+    return all(ground.whole(side) for side in ground.config.sides.deployments)
+
+
+def _answers(ground: Ground, node: str, url: str) -> bool:
+    """Whether somebody answers a node at all: what it says doesn't matter."""
+    return ground.run(node, f"curl -sk -m 1 -o /dev/null -w '%{{http_code}}' {url} || true") not in ("", "000")
