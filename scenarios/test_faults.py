@@ -2,13 +2,7 @@
 
 import pytest
 
-from harness.faults.control_plane import (
-    kill_dns,
-    pause_apiserver,
-    pause_controller_manager,
-    pause_etcd,
-    restart_apiserver,
-)
+from harness.faults.network import cut_nodes, isolate, slow_line
 from harness.faults.node import drain_node, pause_kube_proxy, pause_node, restart_node, stop_kubelet
 from harness.faults.pod import delete_pod, evict_pod
 from harness.faults.process import kill_pod, stop_pod
@@ -118,62 +112,6 @@ def test_a_kube_proxy_is_stopped_before_the_flip(release: Release, load: Load, f
         release.watch(seconds=8, breached=nobody)
 
 
-@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=6.0))
-@pytest.mark.beyond("apiserver-paused")
-def test_the_api_server_stops_for_three_seconds_at_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """The patch waits, and users stay where they are; then both go on."""
-    _released(release)
-    with load.steady(), faults.at(CUTOVER - ms(100), pause_apiserver(lasts_s=3)):
-        release.cutover(LEAD_S)
-        release.watch(seconds=6, breached=nobody)
-
-
-@pytest.mark.nightly
-@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=6.0))
-@pytest.mark.beyond("etcd-paused")
-def test_etcd_stops_for_three_seconds_at_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """The patch waits for the cluster's memory, and users stay where they are."""
-    _released(release)
-    with load.steady(), faults.at(CUTOVER - ms(100), pause_etcd(lasts_s=3)):
-        release.cutover(LEAD_S)
-        release.watch(seconds=6, breached=nobody)
-
-
-@pytest.mark.nightly
-@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
-@pytest.mark.beyond("apiserver-restarted")
-def test_the_api_server_dies_just_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """The flip was acknowledged and has reached the nodes: users need nobody to tell them more."""
-    _released(release)
-    with load.steady(), faults.at(CUTOVER + ms(1000), restart_apiserver()):
-        release.cutover(LEAD_S)
-        release.watch(seconds=4, breached=nobody)
-
-
-@pytest.mark.nightly
-@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=12.0))
-@pytest.mark.beyond("controller-manager-stalled")
-def test_the_controller_manager_stops_before_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """The patch is acknowledged, and users stay where they are until the controllers go on."""
-    _released(release)
-    with load.steady():
-        with faults.at(CUTOVER - ms(200), pause_controller_manager()):
-            release.cutover(LEAD_S)
-            release.watch(seconds=3, breached=nobody)
-        release.watch(seconds=9, breached=nobody)
-
-
-@pytest.mark.nightly
-@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
-@pytest.mark.beyond("dns-killed")
-def test_the_clusters_dns_dies_at_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """A Service is an address: nobody asks for its name at the flip."""
-    _released(release)
-    with load.steady(), faults.at(CUTOVER, kill_dns()):
-        release.cutover(LEAD_S)
-        release.watch(seconds=4, breached=nobody)
-
-
 @pytest.mark.nightly
 @pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
 @pytest.mark.beyond("node-drained")
@@ -194,3 +132,61 @@ def test_a_node_restarts_just_after_the_flip(release: Release, load: Load, fault
     with load.steady(), faults.at(CUTOVER + ms(500), restart_node("worker2")):
         release.cutover(LEAD_S)
         release.watch(seconds=20, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=15.0, at_least=1.0))
+def test_a_policy_isolates_the_new_side_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
+    """Its probes still pass, so nobody but users notices; who is led to it is refused until the policy goes."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER + ms(500), isolate(release.idle)):
+        release.cutover(LEAD_S)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=20.0, at_least=0.5), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.beyond("nodes-cut")
+def test_new_connections_between_two_nodes_are_dropped_at_the_flip(
+    release: Release, load: Load, faults: Faults
+) -> None:
+    """Who enters by one node and is led to a pod on the other waits in vain, until the nodes see each other again."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER, cut_nodes("worker", "worker2")):
+        release.cutover(LEAD_S)
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=20.0, at_least=0.5), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.beyond("nodes-cut")
+def test_established_connections_between_two_nodes_are_reset_at_the_flip(
+    release: Release, load: Load, faults: Faults
+) -> None:
+    """What is under way from one node to the other is cut; a new connection is made and cut at its first word."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER, cut_nodes("worker", "worker2", "reset", "established")):
+        release.cutover(LEAD_S)
+        release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.beyond("nodes-cut")
+def test_a_node_is_cut_from_the_control_plane_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
+    """It has learnt of the flip; for a while nobody can tell it more, and users don't need that."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER + ms(1500), cut_nodes("worker2", "control-plane", which="all")):
+        release.cutover(LEAD_S)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=30.0, at_least=0.5))
+@pytest.mark.beyond("pod-slowed")
+def test_the_line_to_a_new_pod_is_too_thin(release: Release, load: Load, faults: Faults) -> None:
+    """A quarter of the users is led to a pod behind 100 kbit/s: ready by its probes, and too slow."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER - ms(100), slow_line(release.idle)):
+        release.cutover(LEAD_S)
+        release.watch(seconds=8, breached=nobody)

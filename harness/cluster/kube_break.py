@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cluster.api import segment
+from harness.cluster.api import STRATEGIC, segment
 
 if TYPE_CHECKING:
     from harness.cluster.answers import Json
@@ -42,6 +42,38 @@ def delete_network_policy(kube: Kube, namespace: str, name: str) -> None:
     kube.api.send(
         "DELETE", f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/networkpolicies/{segment(name)}"
     )
+
+
+def patch_deployment(kube: Kube, namespace: str, name: str, body: Json) -> None:
+    """Change a Deployment by a strategic merge; None takes a field away."""
+    path = f"/apis/apps/v1/namespaces/{segment(namespace)}/deployments/{segment(name)}"
+    kube.api.patch(path, body, STRATEGIC)
+
+
+def try_to_patch_service(kube: Kube, namespace: str, name: str) -> None:
+    """Have the server check a patch of a Service that changes nothing, without storing it.
+
+    Raises:
+        Refused: as it would refuse a real one.
+
+    """
+    kube.api.patch(f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}", {}, dryRun="All")
+
+
+def replace_service(kube: Kube, namespace: str, service: Json) -> None:
+    """Put a Service as it was read, at the version that was read.
+
+    Raises:
+        Refused: 409 where somebody has changed it since.
+
+    """
+    path = f"/api/v1/namespaces/{segment(namespace)}/services/{segment(service['metadata']['name'])}"
+    kube.api.send("PUT", path, body=service)
+
+
+def read_service(kube: Kube, namespace: str, name: str) -> Json:
+    """A Service, as the server holds it."""
+    return kube.api.get(f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}")
 
 
 def annotate_ingress(kube: Kube, namespace: str, name: str, annotations: dict[str, str | None]) -> None:

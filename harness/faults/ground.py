@@ -111,6 +111,10 @@ class Ground:
         done = self.engine("exec", node, "bash", "-c", script, what=f"look in {node}", timeout=timeout, check=False)
         return done.stdout if done.returncode == 0 else ""
 
+    def asks(self, node: str, url: str) -> bool:
+        """Whether somebody answers a node within a second, whatever he says."""
+        return self.run(node, f"curl -sk -m 1 -o /dev/null -w '%{{http_code}}' {url} || true") not in ("", "000")
+
     def by_kubectl(self, words: str) -> Cure:
         """A cure by kubectl on the control plane."""
         return Cure(self.control_plane, f"{KUBECTL} {words}")

@@ -63,7 +63,7 @@ def pause_kube_proxy(node: str = "worker2") -> Plan:
         other = ground.other_than(name)
 
         def healthy() -> bool:
-            return _answers(ground, other, KUBE_PROXY.format(address))
+            return ground.asks(other, KUBE_PROXY.format(address))
 
         def seen() -> str:
             return "" if healthy() else f"kube-proxy on {name} doesn't answer {other}"
@@ -108,7 +108,7 @@ def _watched(ground: Ground, name: str, url: str, fault: Fault) -> Fault:
     address, other = ground.address(name), ground.other_than(name)
 
     def seen() -> str:
-        return "" if _answers(ground, other, url.format(address)) else f"{name} doesn't answer {other}"
+        return "" if ground.asks(other, url.format(address)) else f"{name} doesn't answer {other}"
 
     return Fault(fault.target, fault.strike, seen, fault.cures, None, lambda: _all_well(ground, name), 10, 180)
 
@@ -120,8 +120,3 @@ def _all_well(ground: Ground, name: str) -> bool:
 
 def _sides_whole(ground: Ground) -> bool:
     return all(ground.whole(side) for side in ground.config.sides.deployments)
-
-
-def _answers(ground: Ground, node: str, url: str) -> bool:
-    """Whether somebody answers a node at all: what it says doesn't matter."""
-    return ground.run(node, f"curl -sk -m 1 -o /dev/null -w '%{{http_code}}' {url} || true") not in ("", "000")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.load import Load
 
 # Kubernetes gives each container its pod's name as HOSTNAME; the pause container has none.
-_PIDS_OF_POD = (
+PIDS_OF_POD = (
     "pids=$(grep -lzx HOSTNAME={pod} /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3)\n"
     '[ -n "$pids" ] || {{ echo "no process of {pod}" >&2; exit 1; }}'
 )
@@ -41,7 +41,7 @@ def kill_pod(side: str) -> Plan:
                 return f"{pod.name} was started again"
             return "" if now.ready else f"{pod.name} isn't ready"
 
-        strike = in_node(ground.engine, pod.node, ident, "kill -KILL $pids", _PIDS_OF_POD.format(pod=pod.name))
+        strike = in_node(ground.engine, pod.node, ident, "kill -KILL $pids", PIDS_OF_POD.format(pod=pod.name))
         return Fault(
             pod.name, strike, seen, (disarm(pod.node, ident),), recovered=lambda: ground.whole(side), confirm_s=15
         )
@@ -54,7 +54,7 @@ def stop_pod(side: str) -> Plan:
 
     def make(ground: Ground, ident: str) -> Fault:
         pod = ground.pod(side)
-        prepare = _PIDS_OF_POD.format(pod=pod.name)
+        prepare = PIDS_OF_POD.format(pod=pod.name)
         cure = Cure(pod.node, f"{prepare.replace('exit 1', 'exit 0')}\nkill -CONT $pids")
         strike = in_node(ground.engine, pod.node, ident, "kill -STOP $pids", prepare)
         return Fault(

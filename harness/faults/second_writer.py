@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.cluster import kube_break
+from harness.cluster.answers import Json, Refused
 from harness.errors import ConfigurationError
 from harness.faults.block import Fault, Plan
 from harness.faults.ground import Ground
@@ -34,6 +35,46 @@ def widened_selector() -> Plan:
     return _selecting("selector-widened", lambda _: None)
 
 
+def cut_over_too() -> Plan:
+    """Somebody else sends the very same cutover."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        service, side = ground.config.service, ground.release.idle
+
+        def select() -> None:
+            ground.kube.patch_service_selector(ground.namespace, service.name, {service.selector_key: side})
+
+        def seen() -> str:
+            live = ground.kube.service_selector(ground.namespace, service.name).get(service.selector_key)
+            return f"the selector says {side}" if live == side else ""
+
+        return Fault(service.name, call(select), seen)
+
+    return Plan("cutover-sent-twice", make)
+
+
+def stale_write() -> Plan:
+    """Somebody puts the Service as it was when the flip was announced: the API server refuses what is stale (409)."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        name = ground.config.service.name
+        read = kube_break.read_service(ground.kube, ground.namespace, name)
+        answers: list[int] = []
+
+        def write() -> None:
+            try:
+                kube_break.replace_service(ground.kube, ground.namespace, read)
+                answers.append(200)
+            except Refused as error:
+                answers.append(error.status)
+
+        return Fault(name, call(write), lambda: "refused with 409" if 409 in answers else "")
+
+    return Plan("stale-write", make)
+
+
 def idle_side_scaled_to_zero() -> Plan:
     """Remove the pods that a rollback would need."""
 
@@ -55,6 +96,48 @@ def idle_side_scaled_to_zero() -> Plan:
         )
 
     return Plan("idle-side-scaled-down", make)
+
+
+def missing_image() -> Plan:
+    """The idle side is given an image that nobody has."""
+    return _template("image-missing", {"image": "image.invalid/nothing:1"}, "waits for its image", None)
+
+
+def crash_loop() -> Plan:
+    """The idle side is given a command that ends at once with an error."""
+    return _template("crash-loop", {"command": ["false"]}, "ends again and again", {"command": None})
+
+
+def slow_start(seconds: int = 15) -> Plan:
+    """The idle side is asked so many seconds later than before whether it is ready."""
+    probe = {"readinessProbe": {"initialDelaySeconds": seconds}}
+    return _template("slow-start", probe, "isn't ready yet", {"readinessProbe": {"initialDelaySeconds": None}})
+
+
+def _template(kind: str, change: Json, effect: str, back: Json | None) -> Plan:
+    """Another pod template of the idle side; seen by a pod of it that isn't ready."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        side, container = ground.release.idle, ground.config.app.container
+        name = ground.deployment(side)
+        containers = ground.kube.get_deployment(ground.namespace, name)["spec"]["template"]["spec"]["containers"]
+        image = next(one["image"] for one in containers if one["name"] == container)
+
+        def patch(fields: Json) -> None:
+            body = {"spec": {"template": {"spec": {"containers": [{"name": container, **fields}]}}}}
+            kube_break.patch_deployment(ground.kube, ground.namespace, name, body)
+
+        def seen() -> str:
+            late = [pod for pod in ground.kube.pods_of(ground.namespace, name) if not pod.ready and not pod.terminating]
+            why = next((pod.waiting for pod in late if pod.waiting), "")
+            return f"{late[0].name} {effect} {why}".rstrip() if late and (why or kind == "slow-start") else ""
+
+        undo = {"image": image} if back is None else back
+        return Fault(name, call(lambda: patch(change)), seen, undo=lambda: patch(undo), confirm_s=30,
+                     recovered=lambda: ground.whole(side))  # fmt: skip
+
+    return Plan(kind, make)
 
 
 def retrying_proxy() -> Plan:
