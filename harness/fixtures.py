@@ -74,6 +74,12 @@ def cutovers(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """What random walks are drawn from (--bg-seed)."""
+    return int(pytestconfig.getoption("--bg-seed"))
+
+
+@pytest.fixture
 def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Place]:
     """A namespace for one scenario, kept as evidence where it failed; nothing of ours is left in it afterwards."""
     with cluster.place(scenario.path) as place:
@@ -120,7 +126,7 @@ def scenario(
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
             identity=app.identity.revision,
-            seed=0,
+            seed=request.config.getoption("--bg-seed"),
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
             nodes=cluster.names(path),

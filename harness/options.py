@@ -53,6 +53,7 @@ def add(parser: pytest.Parser) -> None:
         default=10,
         help="moves in a row, cutovers and rollbacks in turn (default 10)",
     )
+    add_one("--bg-seed", type=int, metavar="N", default=1, help="what random walks are drawn from (default 1)")
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one(
         "--bg-slo",

@@ -27,6 +27,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     path,
     release,
     scenario,
+    seed,
 )
 from harness.guard import Guard
 from harness.report import terminal

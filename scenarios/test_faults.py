@@ -6,6 +6,7 @@ from harness.faults.network import cut_nodes, isolate, slow_line
 from harness.faults.node import drain_node, pause_kube_proxy, pause_node, restart_node, stop_kubelet
 from harness.faults.pod import delete_pod, evict_pod
 from harness.faults.process import kill_pod, stop_pod
+from harness.faults.resources import fill_memory, starve_pod
 from harness.words import (
     CUTOVER,
     NEW,
@@ -190,3 +191,25 @@ def test_the_line_to_a_new_pod_is_too_thin(release: Release, load: Load, faults:
     with load.steady(), faults.at(CUTOVER - ms(100), slow_line(release.idle)):
         release.cutover(LEAD_S)
         release.watch(seconds=8, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=15.0), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.beyond("pod-starved")
+def test_a_new_pod_has_no_processor_time_left(release: Release, load: Load, faults: Faults) -> None:
+    """A quarter of the users is led to a pod that is throttled at its limit: late, perhaps too late."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER - ms(100), starve_pod(release.idle)):
+        release.cutover(LEAD_S)
+        release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=6.0), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.beyond("pod-out-of-memory")
+def test_a_new_pod_runs_out_of_memory_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
+    """The kernel kills it at its limit, and the kubelet starts it again."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER + ms(100), fill_memory(release.idle)):
+        release.cutover(LEAD_S)
+        release.watch(seconds=10, breached=nobody)

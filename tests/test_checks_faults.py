@@ -8,7 +8,7 @@ import pytest
 
 from harness.checks.finding import FAIL, INCONCLUSIVE, PASS
 from harness.checks.promise import Promise
-from harness.checks.promises import outage
+from harness.checks.promises import never_empty, outage
 from harness.checks.registry import bind, judge
 from harness.evidence.timeline import Timeline
 from tests.simulated import Down, World, event, having, play
@@ -80,3 +80,13 @@ def test_a_fault_at_another_moment_than_asked_leaves_it_open(reached: float, ver
 def test_without_a_placed_fault_there_is_no_moment_to_judge() -> None:
     blocks = having(play(World()), event(4.1, "fault.injected", kind="x"), event(4.3, "fault.confirmed", kind="x"))
     assert "fault_timing" not in {one.check for one in judge(blocks, [outage(["fresh"], at_most=1)])}
+
+
+def test_a_service_without_a_ready_endpoint_under_load_is_told() -> None:
+    slices = [event(4, "slice.changed", addresses=4, ready=4, sides={"green": 4})]
+    empty = event(5, "slice.changed", addresses=4, ready=0, sides={"green": 4})
+    assert found(having(world(), *slices), never_empty())[0] == PASS
+    assert found(having(world(), *slices, empty), never_empty()) == (FAIL, 1)
+    before = event(-1, "slice.changed", addresses=0, ready=0, sides={})
+    assert found(having(world(), *slices, before), never_empty())[0] == PASS
+    assert found(world(), never_empty())[0] == INCONCLUSIVE

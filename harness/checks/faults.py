@@ -58,6 +58,23 @@ def _errors(timeline: Timeline, name: str) -> str:
     return f" ({', '.join(f'{count} {error}' for error, count in found)})" if found else ""
 
 
+@check("never_empty")
+def never_empty(timeline: Timeline) -> Finding:
+    """From the load's start to its end the Service always had a ready endpoint, as far as its slices were seen."""
+    started, stopped = timeline.first("load.started"), timeline.named("load.stopped")
+    since = started.t if started else 0
+    until = stopped[-1].t if stopped else timeline.end_ns
+    seen = timeline.named("slice.changed")
+    empty = [event for event in seen if since <= event.t <= until and not int(event.fields.get("ready") or 0)]
+    if empty:
+        after = (empty[0].t - since) / 1e9
+        text = f"no ready endpoint {after:.1f} s after the load began, and {len(empty) - 1} more times"
+        return Finding("never_empty", FAIL, len(empty), 0, "times", text)
+    if not seen or not started:
+        return Finding("never_empty", INCONCLUSIVE, 0, 0, "times", "the Service's endpoints were never seen")
+    return Finding("never_empty", PASS, 0, 0, "times", f"{len(seen)} changes of its endpoints, none to nothing")
+
+
 @check("fault_timing", standing=True)
 def fault_timing(timeline: Timeline, *, within_ms: float = 250.0) -> Finding | None:
     """Each fault that was placed at a move came at the offset that was asked: elsewhere it is another test."""

@@ -72,6 +72,11 @@ def cutover_happened() -> Promise:
     return Promise("cutover_happened")
 
 
+def never_empty() -> Promise:
+    """Under load the Service always has a ready endpoint."""
+    return Promise("never_empty")
+
+
 def never_served(revision: str) -> Promise:
     """No user ever saw this revision."""
     return Promise("never_served", {"revision": revision})
