@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import ClusterError, IllegalMove
+from harness.errors import IllegalMove
 from harness.faults.block import Plan
 from harness.faults.control_plane import (
     kill_dns,
@@ -11,7 +11,6 @@ from harness.faults.control_plane import (
     pause_apiserver,
     pause_controller_manager,
     pause_etcd,
-    refuse_patches,
     restart_apiserver,
 )
 from harness.faults.second_writer import (
@@ -25,7 +24,6 @@ from harness.faults.second_writer import (
 from harness.words import (
     CUTOVER,
     NEW,
-    OLD,
     Faults,
     Load,
     Release,
@@ -105,17 +103,6 @@ def test_the_clusters_dns_dies_at_the_flip(release: Release, load: Load, faults:
     with load.steady(), faults.at(CUTOVER, kill_dns()):
         release.cutover(LEAD_S)
         release.watch(seconds=4, breached=nobody)
-
-
-@pytest.mark.promises(nothing_lost(), refused("429", stage="cutover"), only(OLD, after="start"))
-@pytest.mark.beyond("patches-refused")
-def test_a_cutover_that_the_api_server_has_no_room_for_is_refused(release: Release, load: Load, faults: Faults) -> None:
-    """The patch is refused with 429 and not sent again; users stay where they are."""
-    _released(release)
-    with load.steady(), faults.during(refuse_patches()):
-        with pytest.raises(ClusterError, match="429"):
-            release.cutover()
-        release.watch(seconds=4)
 
 
 @pytest.mark.nightly

@@ -50,16 +50,6 @@ def patch_deployment(kube: Kube, namespace: str, name: str, body: Json) -> None:
     kube.api.patch(path, body, STRATEGIC)
 
 
-def try_to_patch_service(kube: Kube, namespace: str, name: str) -> None:
-    """Have the server check a patch of a Service that changes nothing, without storing it.
-
-    Raises:
-        Refused: as it would refuse a real one.
-
-    """
-    kube.api.patch(f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}", {}, dryRun="All")
-
-
 def replace_service(kube: Kube, namespace: str, service: Json) -> None:
     """Put a Service as it was read, at the version that was read.
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
-from harness.cluster import kube_break
-from harness.cluster.answers import PodInfo, Refused
+from harness.cluster.answers import PodInfo
 from harness.faults.block import Fault, Plan
-from harness.faults.ground import KUBECTL, Ground
-from harness.faults.placed import disarm, in_node
+from harness.faults.ground import Ground
 from harness.faults.process import killed, stopped
 
-API = "flowcontrol.apiserver.k8s.io/v1"
 INGRESS = "projectcontour"
-KINDS = ("flowschema", "prioritylevelconfiguration")
 
 
 def pause_apiserver(lasts_s: float | None = None) -> Plan:
@@ -50,62 +44,6 @@ def pause_controller_manager() -> Plan:
         return stopped(ground, ident, node, "kube-controller-manager", seen, lambda: state() not in ("T", ""))
 
     return Plan("controller-manager-stalled", make)
-
-
-def refuse_patches() -> Plan:
-    """The API server has no room for patches of Services in this namespace (429), by a real priority level."""
-
-    def make(ground: Ground, ident: str) -> Fault:
-        name, user = f"bluegreen-{ident}", "kubernetes-admin"
-        level = {
-            "apiVersion": API,
-            "kind": "PriorityLevelConfiguration",
-            "metadata": {"name": name},
-            "spec": {
-                "type": "Limited",
-                "limited": {
-                    "nominalConcurrencyShares": 0,
-                    "lendablePercent": 0,
-                    "borrowingLimitPercent": 0,
-                    "limitResponse": {"type": "Reject"},
-                },
-            },
-        }
-        which = {"verbs": ["patch"], "apiGroups": [""], "resources": ["services"], "namespaces": [ground.namespace]}
-        rule = {"subjects": [{"kind": "User", "user": {"name": user}}], "resourceRules": [which]}
-        schema = {
-            "apiVersion": API,
-            "kind": "FlowSchema",
-            "metadata": {"name": name},
-            "spec": {
-                "matchingPrecedence": 10,
-                "priorityLevelConfiguration": {"name": name},
-                "rules": [rule],
-            },
-        }
-        both = json.dumps({"apiVersion": "v1", "kind": "List", "items": [level, schema]})
-        node = ground.control_plane
-        strike = in_node(ground.engine, node, ident, f"{KUBECTL} apply -f - >/dev/null <<'END'\n{both}\nEND")
-
-        def refused() -> bool:
-            try:
-                kube_break.try_to_patch_service(ground.kube, ground.namespace, ground.config.service.name)
-            except Refused as error:
-                return error.status == 429
-            return False
-
-        cures = [ground.by_kubectl(f"delete --ignore-not-found {kind} {name}") for kind in KINDS]
-        return Fault(
-            f"patches of Services in {ground.namespace}",
-            strike,
-            lambda: "a patch is refused with 429" if refused() else "",
-            (disarm(node, ident), *cures),
-            None,
-            lambda: not refused(),
-            15,
-        )
-
-    return Plan("patches-refused", make)
 
 
 def kill_dns() -> Plan:

@@ -47,7 +47,7 @@ def stop_kubelet(node: str = "worker2") -> Plan:
 
     def make(ground: Ground, ident: str) -> Fault:
         name = ground.node(node)
-        strike = in_node(ground.engine, name, ident, "systemctl stop kubelet")
+        strike = in_node(ground.engine, name, ident, "systemctl stop kubelet", lead_ms=100)
         cures = (disarm(name, ident), Cure(name, "systemctl start kubelet"))
         return _watched(ground, name, KUBELET, Fault(name, strike, str, cures))
 

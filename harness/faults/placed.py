@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Strike = Callable[[int | None], int]
 """Injects at an instant of CLOCK_MONOTONIC in ns (None: at once), and returns the instant that was reached."""
 
-ENGINE_LEAD_NS = 150_000_000
+ENGINE_LEAD_NS = 80_000_000
 """What an engine's pause takes from its start to its effect, about: it is started so much earlier."""
 HELPER_SECONDS = 60.0
 
@@ -28,7 +28,10 @@ cs() {{ read -r up _ </proc/uptime; now=${{up/./}}; }}
 cs; echo "armed $now"
 left=$(( {at} - now ))
 if [ $left -gt 0 ]; then sleep "$(printf %d.%02d $(( left / 100 )) $(( left % 100 )))"; fi
+deed() {{
 {go}
+}}
+deed || exit 1
 cs; echo "reached $now"
 """
 
@@ -55,7 +58,9 @@ def by_engine(engine: Engine, *words: str) -> Strike:
     return strike
 
 
-def in_node(engine: Engine, node: str, ident: str, go: str, prepare: str = "", after: str = "") -> Strike:
+def in_node(
+    engine: Engine, node: str, ident: str, go: str, prepare: str = "", after: str = "", lead_ms: float = 0.0
+) -> Strike:
     """Have bash in a node do ``go`` at the instant.
 
     Args:
@@ -65,6 +70,7 @@ def in_node(engine: Engine, node: str, ident: str, go: str, prepare: str = "", a
         go: the deed.
         prepare: finds out what ``go`` needs, as soon as it is armed; it may fail the helper by ``exit 1``.
         after: what is done once the deed was reported, in the background.
+        lead_ms: how much earlier the deed is begun, since it takes so long.
 
     Raises:
         SetupError: the helper failed.
@@ -72,7 +78,7 @@ def in_node(engine: Engine, node: str, ident: str, go: str, prepare: str = "", a
     """
 
     def strike(at_ns: int | None) -> int:
-        at = 0 if at_ns is None else round((at_ns + _boot_offset_ns()) / 1e7)
+        at = 0 if at_ns is None else round((at_ns - lead_ms * 1e6 + _boot_offset_ns()) / 1e7)
         script = _HELPER.format(ident=ident, prepare=prepare, at=at, go=go)
         if after:
             script += f"setsid bash -c {shlex.quote(after)} </dev/null >/dev/null 2>&1 &\n"
