@@ -18,11 +18,13 @@ from harness.words import (
     enough,
     idle_side_warm,
     inconclusive,
+    never_empty,
     never_served,
     no_flip_back,
     nobody,
     nothing_lost,
     only,
+    outage,
     red,
     refused,
     rolled_back_by_watch,
@@ -38,7 +40,9 @@ def _released(release: Release) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.promises(red(nothing_lost()), red(answered_within()))
+@pytest.mark.promises(
+    red(nothing_lost()), red(answered_within()), red(never_empty()), red(outage(["fresh", "post"], at_most=1.0))
+)
 def test_an_empty_selector_turns_nothing_lost_red(release: Release, load: Load, faults: Faults) -> None:
     """Somebody misspells the selector after the cutover: the Service has no endpoint."""
     _released(release)
