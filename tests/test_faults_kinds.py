@@ -31,7 +31,7 @@ PLANS: dict[str, Plan] = {
     if isinstance(made, Plan)
 }  # fmt: skip
 WITHIN = {
-    *("pod-evicted", "pod-deleted", "side-isolated", "generator-stalled", "idle-side-scaled-down", "selector-put-back"),
+    *("pod-evicted", "pod-deleted", "generator-stalled", "idle-side-scaled-down", "selector-put-back"),
     *("selector-at-idle-side", "selector-widened", "misspelt-selector", "cutover-sent-twice", "stale-write"),
     *("image-missing", "crash-loop", "slow-start"),
 }

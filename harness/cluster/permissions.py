@@ -46,6 +46,8 @@ NAMESPACED = (
     Right("", "services", "watch", "the switch as it changes"),
     Right("", "pods", "list", "how sides come up"),
     Right("", "pods", "deletecollection", "the end of a scenario"),
+    Right("", "pods", "delete", "a fault: one pod goes"),
+    Right("", "pods/eviction", "create", "a fault: one pod goes, as in a drain"),
     Right("", "pods/log", "get", "why a pod isn't ready; the smoke check's answer"),
     Right("", "events", "list", "why a pod isn't ready"),
     Right("", "configmaps", "list", "the record of a failure"),

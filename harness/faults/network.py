@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from harness.cluster import kube_break
+from harness.cluster.owned import OWNED
 from harness.faults.block import Fault, Plan
 from harness.faults.ground import Ground
 from harness.faults.left_over import Cure
@@ -26,7 +27,7 @@ def isolate(side: str) -> Plan:
         policy = {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
-            "metadata": {"name": POLICY},
+            "metadata": {"name": POLICY, "labels": dict([OWNED])},
             "spec": {
                 "podSelector": {"matchLabels": deployment["spec"]["selector"]["matchLabels"]},
                 "policyTypes": ["Ingress"],

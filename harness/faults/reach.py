@@ -15,7 +15,14 @@ BEYOND = {
         (
             *("pod-killed", "pod-stopped", "pod-slowed", "pod-starved", "pod-out-of-memory"),
             *("node-paused", "node-restarted", "node-drained", "kubelet-stopped", "kube-proxy-paused"),
-            *("nodes-cut", "apiserver-paused", "apiserver-restarted", "etcd-paused", "controller-manager-stalled"),
+            *(
+                "nodes-cut",
+                "side-isolated",
+                "apiserver-paused",
+                "apiserver-restarted",
+                "etcd-paused",
+                "controller-manager-stalled",
+            ),
             *("dns-killed", "ingress-controller-killed", "ingress-proxy-killed"),
         ),
         True,
