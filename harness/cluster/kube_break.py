@@ -32,6 +32,11 @@ def delete_pod(kube: Kube, namespace: str, pod: str, grace_s: int | None = None)
     kube.api.send("DELETE", _pod(namespace, pod), query=query)
 
 
+def cordon(kube: Kube, node: str) -> None:
+    """Have no further pod put on a node."""
+    kube.api.patch(f"/api/v1/nodes/{segment(node)}", {"spec": {"unschedulable": True}})
+
+
 def create_network_policy(kube: Kube, namespace: str, policy: Json) -> None:
     """Create a NetworkPolicy."""
     kube.api.send("POST", f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/networkpolicies", body=policy)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from harness.cluster import kube_break
 from harness.faults.block import Fault, Plan
 from harness.faults.ground import KUBECTL, Ground
 from harness.faults.left_over import Cure
-from harness.faults.placed import by_engine, disarm, in_node
+from harness.faults.placed import by_engine, call, disarm, in_node
 from harness.faults.process import stopped
 
 KUBELET, KUBE_PROXY = "https://{}:10250/healthz", "http://{}:10256/healthz"
@@ -24,7 +25,7 @@ def pause_node(node: str = "worker2") -> Plan:
 
 
 def restart_node(node: str = "worker2") -> Plan:
-    """The node stops and starts again, at once."""
+    """The node loses its power and has it back at once: everything in it dies, and starts again."""
 
     def make(ground: Ground, ident: str) -> Fault:
         del ident
@@ -35,7 +36,11 @@ def restart_node(node: str = "worker2") -> Plan:
             now = ground.run(name, "cut -d' ' -f22 /proc/1/stat")
             return f"{name} has another first process" if now != before else ""
 
-        strike = by_engine(ground.engine, "restart", "--time", "1", name)
+        def strike(at_ns: int | None) -> int:
+            reached = by_engine(ground.engine, "kill", name)(at_ns)
+            ground.engine("start", name, what=f"start {name}")
+            return reached
+
         cure = Cure(engine=("start", name))
         return Fault(name, strike, seen, (cure,), None, lambda: _all_well(ground, name), 30, 180)
 
@@ -83,13 +88,15 @@ def drain_node(node: str = "worker2") -> Plan:
         wanted.pop(ground.config.service.selector_key, None)
         chosen = ",".join(f"{key}={value}" for key, value in wanted.items())
         drain = f"{KUBECTL} drain {name} --ignore-daemonsets --delete-emptydir-data --pod-selector={chosen}"
-        strike = in_node(
-            ground.engine,
-            control,
-            ident,
-            f"{KUBECTL} cordon {name} >/dev/null",
-            after=f"exec -a bluegreen-drain-{ident} {drain} --timeout=120s",
+        begin = in_node(
+            ground.engine, control, ident, "true", after=f"exec -a bluegreen-drain-{ident} {drain} --timeout=120s"
         )
+
+        def strike(at_ns: int | None) -> int:
+            # by the API, since kubectl takes half a second to begin
+            reached = call(lambda: kube_break.cordon(ground.kube, name))(at_ns)
+            begin(None)
+            return reached
 
         def seen() -> str:
             pods = [pod for pod in ground.kube.pods(ground.namespace, wanted) if pod.node == name]
