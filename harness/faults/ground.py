@@ -79,6 +79,11 @@ class Ground:
         """The side's Deployment."""
         return self.config.sides.deployments[side]
 
+    def container_port(self, side: str) -> int:
+        """The port that the side's first container names first."""
+        deployment = self.kube.get_deployment(self.namespace, self.deployment(side))
+        return int(deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"])
+
     def ready_pods(self, side: str) -> list[PodInfo]:
         """The side's pods that serve, by name."""
         pods = self.kube.pods_of(self.namespace, self.deployment(side))

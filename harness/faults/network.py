@@ -35,7 +35,7 @@ def isolate(side: str) -> Plan:
             },
         }
         pod = ground.pod(side)
-        port = deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"]
+        port = ground.container_port(side)
 
         def reached() -> bool:
             return ground.asks(ground.other_than(pod.node), f"http://{pod.ip}:{port}/")

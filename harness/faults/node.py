@@ -41,8 +41,15 @@ def restart_node(node: str = "worker2") -> Plan:
             ground.engine("start", name, what=f"start {name}")
             return reached
 
-        cure = Cure(engine=("start", name))
-        return Fault(name, strike, seen, (cure,), None, lambda: _all_well(ground, name), 30, 180)
+        # kube-router drops a node that isn't ready from its peers, and looks again only every 5 minutes: until then no
+        # pod on it is reached from elsewhere, however ready it is. Started anew it looks at once.
+        peers = [one.name for one in ground.cluster.nodes if one.name != name]
+        routers = [Cure(peer, "pkill -x kube-router; true") for peer in peers]
+
+        def well() -> bool:
+            return _all_well(ground, name) and _pods_are_reached(ground, name)
+
+        return Fault(name, strike, seen, (Cure(engine=("start", name)), *routers), None, well, 30, 180)
 
     return Plan("node-restarted", make)
 
@@ -123,6 +130,14 @@ def _watched(ground: Ground, name: str, url: str, fault: Fault) -> Fault:
 def _all_well(ground: Ground, name: str) -> bool:
     """The node is ready, and so are both sides."""
     return any(one.name == name and one.ready for one in ground.kube.nodes()) and _sides_whole(ground)
+
+
+def _pods_are_reached(ground: Ground, name: str) -> bool:
+    """Whether another node reaches the pods on this one that are ready: their own probes come from this node."""
+    other, known = ground.other_than(name), ground.kube.pods(ground.namespace)
+    pods = [pod for pod in known if pod.node == name and pod.ready and not pod.terminating]
+    port = ground.container_port(ground.release.active)
+    return bool(pods) and all(ground.asks(other, f"http://{pod.ip}:{port}/") for pod in pods)
 
 
 def _sides_whole(ground: Ground) -> bool:
