@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
     from harness.faults.block import Faults
+    from harness.faults.meddler import Meddler
     from harness.instrument import Instrument
     from harness.load import Load
     from harness.release.verbs import Release
@@ -201,6 +202,14 @@ def faults(namespace: Place, release: Release, cluster: Cluster, app: Config, sc
     scenario.at_end.append(broken.close)
     yield broken
     broken.close()
+
+
+@pytest.fixture
+def meddler(faults: Faults, cluster: Cluster, scenario: Scenario) -> Meddler:
+    """Somebody else with access to the cluster, for the negative twins."""
+    from harness.faults.meddler import Meddler
+
+    return Meddler(faults, cluster, scenario.journal)
 
 
 def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     faults,
     instrument,
     load,
+    meddler,
     namespace,
     path,
     release,

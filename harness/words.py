@@ -27,6 +27,7 @@ from harness.checks.promises import (
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
 from harness.faults.block import Faults
+from harness.faults.meddler import Meddler
 from harness.fixtures import LoadFixture as Load
 from harness.release.verbs import Release
 
@@ -45,6 +46,7 @@ __all__ = [
     "Config",
     "Faults",
     "Load",
+    "Meddler",
     "Release",
     "answered_within",
     "arrives_once",
