@@ -64,6 +64,7 @@ def add(parser: pytest.Parser) -> None:
         help="WebSockets kept open, instead of [load] sockets; 0: none",
     )
     add_one("--bg-no-static", action="store_true", help="cut over whatever the cluster's objects show")
+    add_one("--bg-seed", type=int, metavar="N", default=1, help="what random walks are drawn from (default 1)")
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one(
         "--bg-slo",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from harness.checks.moment import Moment
 from harness.checks.promise import Promise
 
-CUTOVER: Final = "cutover"
-ROLLBACK: Final = "rollback"
+CUTOVER: Final = Moment("cutover")
+ROLLBACK: Final = Moment("rollback")
 START: Final = "start"
 """For `only`: from the first request on."""
 
@@ -71,6 +72,11 @@ def cutover_happened() -> Promise:
     return Promise("cutover_happened")
 
 
+def never_empty() -> Promise:
+    """Under load the Service always has a ready endpoint."""
+    return Promise("never_empty")
+
+
 def never_served(revision: str) -> Promise:
     """No user ever saw this revision."""
     return Promise("never_served", {"revision": revision})
@@ -110,6 +116,14 @@ def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0
 def half_open_noticed(within: float = 3.0) -> Promise:
     """Each socket whose peer vanished without a word is given up within so many seconds."""
     return Promise("half_open_noticed", {"within": float(within)})
+
+
+def outage(classes: Iterable[str], at_most: float, at_least: float = 0.0) -> Promise:
+    """Only these classes lose or wait, none longer at a time than `at_most` s; the longest lasts `at_least` s.
+
+    Each outage is judged by both its bounds: one that only may have been too long (or too short) is inconclusive.
+    """
+    return Promise("outage", {"classes": _names(classes), "at_most": float(at_most), "at_least": float(at_least)})
 
 
 def rolled_back_by_watch() -> Promise:

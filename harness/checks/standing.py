@@ -6,10 +6,10 @@ import numpy as np
 
 from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.registry import check
+from harness.evidence.faults import answer_to
 from harness.evidence.ledger import ledger as lines_of
 from harness.evidence.samples import UNSENT
 from harness.evidence.statistics import budget, lag_by_class
-from harness.evidence.summary import answer_to
 from harness.evidence.timeline import SECOND, Timeline
 
 NEAR_NS = 2 * SECOND

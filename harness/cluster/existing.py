@@ -62,6 +62,7 @@ class Existing:
     nodes: Sequence[Node] = ()
     ledger: None = None
     engine: None = None
+    state: None = None
 
     @property
     def smoke_image(self) -> str:

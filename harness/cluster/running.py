@@ -59,6 +59,7 @@ class Cluster(Protocol):
     Attributes:
         nodes: every node.
         ledger: host folder that every node has mounted for arrival records.
+        state: host folder that lasts as long as the cluster.
         engine: the container engine that the nodes run in.
 
     """
@@ -77,6 +78,8 @@ class Cluster(Protocol):
     def ledger(self) -> Path | None: ...  # noqa: D102
     @property
     def engine(self) -> Engine | None: ...  # noqa: D102
+    @property
+    def state(self) -> Path | None: ...  # noqa: D102
     @property
     def allowed_faults(self) -> Sequence[str]: ...  # noqa: D102
 
