@@ -12,6 +12,7 @@ from typing import Final
 from harness.client.pacer import GRACE_S, OnSample, Pacer, Spawn
 from harness.client.plan import LoadPlan
 from harness.client.recorder import Recorder
+from harness.client.transports import Transports
 
 CLOCK_EVERY_S: Final = 5.0
 TICK_S: Final = 0.05
@@ -31,6 +32,7 @@ class Generator:
 
     Raises:
         OSError: the record can't be made in the plan's folder.
+        ConfigurationError: the plan's authorities can't be read.
 
     """
 
@@ -52,8 +54,9 @@ class Generator:
         self._begun = False
         self._t0 = 0
         self._ran: set[str] = set()
+        ways = Transports(plan, spawn)
         self.pacers = {
-            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep)
+            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep, **ways.of(name))
             for code, name in enumerate(plan.classes)
         }
 

@@ -23,7 +23,9 @@ PARENT: Final = "BG_LOAD_PARENT"
 
 KEPT: Final = frozenset({"busy", "idle"})
 """Classes whose connections live on; the others open one per request."""
-LATE: Final = frozenset({"slow"})
+MULTIPLEXED: Final = frozenset({"h2", "h2_slow"})
+"""Classes that share HTTP/2 connections, one to each entry."""
+LATE: Final = frozenset({"slow", "h2_slow"})
 """Classes whose first answer comes only after seconds: what is under way is seen by the class's record alone."""
 IDLE_GAP_S: Final = 5.0
 """uvicorn's default keep-alive time-out: requests this far apart on one connection meet its idle close."""
@@ -31,11 +33,12 @@ IDLE_GAP_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One way in: an address, a port, and the node that they belong to."""
+    """One way in: an address, a port, the node that they belong to, and the port for TLS, 0 for none."""
 
     host: str
     port: int
     node: str
+    tls_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class LoadPlan:
         locustfile: absolute path of the user's own tasks (`harness.client.tasks`), beside the classes; "": none.
         users: how many users run these tasks.
         turns: instead of path, method, headers, body, statuses and time-out above, where there are any.
+        ca: absolute path of the PEM file with the authorities that TLS trusts; "": the system's.
 
     Headers and bodies hold ``${NAME}`` as the configuration does; `requests` fills in this process' environment.
 
@@ -138,6 +142,7 @@ class LoadPlan:
     turns: tuple[Turn, ...] = ()
     locustfile: str = ""
     users: int = 0
+    ca: str = ""
 
     def __post_init__(self) -> None:
         check(self)
