@@ -105,12 +105,36 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """TLS at the Ingress; without it the classes tls, h2 and h2_slow don't run."""
+
+    secret: Annotated[str, Key("the Secret that the Ingress names for the host", form=_SUBDOMAIN, like="shop-tls")]
+    certificate: Annotated[
+        str,
+        Key(
+            "whose it is: `run` (made for each scenario, with Secret and the Ingress' `tls`) or `manifests`",
+            default="run",
+            form="run|manifests",
+            like="run",
+        ),
+    ]
+    ca: Annotated[
+        Path | None,
+        Key(
+            "with `manifests`: PEM file, beside this one, of the authorities to trust; without it the system's",
+            like="ca.pem",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
 class Ingress:
     """The way in from outside the cluster; without it the ingress path is skipped by name."""
 
     name: Annotated[str, Key("the Ingress", form=_SUBDOMAIN, like="api")]
     host: Annotated[str, Key("the host that it answers to", form=_SUBDOMAIN, like="shop.example.org")]
     path: Annotated[str, Key("the path that it answers to", default="/", form=PATH, like="/")]
+    tls: Annotated[Tls | None, Key("")]
 
 
 @dataclass(frozen=True)
@@ -194,6 +218,9 @@ class Load:
     idle: Annotated[float, Key("kept connections, long unused between two requests", default=2.0, high=MAX_RATE)]
     slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
     post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
+    tls: Annotated[float, Key("a new TLS connection per request", default=10.0, high=MAX_RATE)]
+    h2: Annotated[float, Key("streams on kept HTTP/2 connections", default=20.0, high=MAX_RATE)]
+    h2_slow: Annotated[float, Key("of `[request.slow]`, as streams on these", default=2.0, high=MAX_RATE)]
     idle_gap_seconds: Annotated[
         float,
         Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),

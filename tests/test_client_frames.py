@@ -1,5 +1,6 @@
 """GOAWAY is taken out of a stream of frames wherever the bytes are cut, and nothing else is."""
 
+import itertools
 import struct
 from collections.abc import Iterable
 
@@ -36,7 +37,7 @@ def test_frames_come_out_in_order_however_they_are_cut(frames: Parts, cuts: list
     wire = b"".join(bytes(one) for one in frames)
     edges = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
     splitter = Splitter()
-    found = [part for a, b in zip(edges, edges[1:], strict=False) for part in splitter.feed(wire[a:b])]
+    found = [part for a, b in itertools.pairwise(edges) for part in splitter.feed(wire[a:b])]
     assert joined(found) == joined(frames)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from harness.client import secrets
 from harness.client.exchange import Request
 from harness.client.identity import Identity
-from harness.client.plan_check import check, check_headers
+from harness.client.plan_check import SECURE, check, check_headers
 from harness.errors import ConfigurationError
 
 ENVIRONMENT: Final = "BG_LOAD_PLAN"
@@ -146,6 +146,11 @@ class LoadPlan:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def secure(self) -> bool:
+        """Whether any class enters by TLS."""
+        return not set(SECURE).isdisjoint(self.classes)
 
     def requests(self, name: str) -> tuple[Request, ...]:
         """What one class sends in turn, each request as often as its weight says.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from harness.client.plan import ClassPlan, LoadPlan, Turn
 
 CLASSES: Final = ("fresh", "busy", "idle", "slow", "post", "tls", "h2", "h2_slow")
-SECURE: Final = frozenset({"tls", "h2", "h2_slow"})
+SECURE: Final = ("tls", "h2", "h2_slow")
+"""Classes that enter by TLS."""
 MAX_SECONDS: Final = 4 * 3600.0
 MAX_RATE: Final = 2_000.0
 """Requests per second of all classes together."""
@@ -55,7 +56,7 @@ def check(plan: LoadPlan) -> None:
             isinstance(entry.port, int) and 0 < entry.port < 65_536, f"port {entry.port!r}", "give a port of 1 to 65535"
         )
         _require(
-            isinstance(entry.tls_port, int) and (0 < entry.tls_port < 65_536 or not SECURE & set(plan.classes)),
+            isinstance(entry.tls_port, int) and (0 < entry.tls_port < 65_536 or not plan.secure),
             f"port {entry.tls_port!r} for TLS",
             "give a port of 1 to 65535, or no class that needs it",
         )

@@ -14,7 +14,7 @@ from typing import Any
 from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, owned, packages
 from harness.cluster.kube import Kube
 from harness.cluster.owned import OWNED
-from harness.cluster.ports import INGRESS_NODE_PORT, Leases
+from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
 from harness.cluster.running import Place
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, cache_root
@@ -127,6 +127,10 @@ class OwnCluster:
             ("127.0.0.1", node.mapped[port], node.name) if node.mapped else (node.address, port, node.name)
             for node in self.nodes
         ]
+
+    def tls_ports(self) -> list[int]:
+        """The Ingress controller's port for TLS through each node."""
+        return [node.mapped[INGRESS_TLS_NODE_PORT] if node.mapped else INGRESS_TLS_NODE_PORT for node in self.nodes]
 
 
 @contextlib.contextmanager

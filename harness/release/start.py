@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from harness.cluster.permissions import kinds
-from harness.release import smoke
-from harness.release.isolate import isolate
+from harness.release import ingress_tls, smoke
+from harness.release.isolate import isolate, private
 from harness.release.manifests import Placement, prepare
 from harness.release.rendering import render
 from harness.release.switches.selector import SelectorSwitch
@@ -39,6 +39,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
     objects = prepare(config, render(config, cluster.kubectl, place.name), placement)
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
+    objects = ingress_tls.equip(private(config, place.prefix), objects, scenario.folder, scenario.journal)
     objects = [*smoke.secret(config, os.environ), *objects]
     place.check(kinds(objects))
     release = Release(
