@@ -1,5 +1,14 @@
 """Checks: pure rules over a timeline. Importing this package registers all of them."""
 
-from harness.checks import arrivals, cutover, delays, release, requests, standing, twins  # registered by their import
+from harness.checks import (  # registered by their import
+    arrivals,
+    cutover,
+    delays,
+    release,
+    requests,
+    standing,
+    streams,
+    twins,
+)
 
-__all__ = ["arrivals", "cutover", "delays", "release", "requests", "standing", "twins"]
+__all__ = ["arrivals", "cutover", "delays", "release", "requests", "standing", "streams", "twins"]

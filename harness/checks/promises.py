@@ -96,6 +96,16 @@ def enough(n: int, cls: str = "fresh") -> Promise:
     return Promise("enough", {"n": n, "cls": cls})
 
 
+def finishes_where_it_began(*classes: str, at_least: int = 3) -> Promise:
+    """What is in flight at each move, at least `at_least` of each class, is answered by the side that users leave."""
+    return Promise("finishes_where_it_began", {"classes": classes, "at_least": at_least})
+
+
+def goaway_first() -> Promise:
+    """The server closes no HTTP/2 connection without a GOAWAY before, and none on which it still owes an answer."""
+    return Promise("goaway_first")
+
+
 def arrives_once() -> Promise:
     """Each request arrived at most once, where the application keeps a record. Always judged as well."""
     return Promise("arrivals")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.config import Config
 from harness.errors import ConfigurationError
+from harness.faults.proxy import replaced_proxies
 from harness.faults.reach import why_not
 from harness.journal import Journal
 from harness.waiting import until
@@ -93,6 +94,10 @@ class Meddler:
 
     def _control_plane(self) -> str:
         return next(node.name for node in self._cluster.nodes if node.name.endswith("control-plane"))
+
+    def replaced_proxies(self) -> AbstractContextManager[None]:
+        """Replace the Ingress controller's proxies, one after the other."""
+        return replaced_proxies(self._cluster, self._journal)
 
     @contextlib.contextmanager
     def idle_side_scaled_to_zero(self) -> Iterator[None]:
