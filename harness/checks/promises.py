@@ -26,7 +26,9 @@ def nothing_lost(classes: Iterable[str] | None = None) -> Promise:
 
 
 def answered_within(
-    seconds: float = 0.9, after: float | None = 3.0, classes: Iterable[str] = ("fresh", "busy", "idle", "post")
+    seconds: float = 0.9,
+    after: float | None = 3.0,
+    classes: Iterable[str] = ("fresh", "busy", "idle", "post", "tls", "h2"),
 ) -> Promise:
     """Around each move (1 s before to `after` seconds after it; None: always) every answer comes within `seconds`.
 

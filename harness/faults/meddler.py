@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.config import Config
 from harness.errors import ConfigurationError
-from harness.faults.proxy import replaced_proxies
+from harness.faults.proxy import KILLED, REPLACED, proxies
 from harness.faults.reach import why_not
 from harness.journal import Journal
 from harness.waiting import until
@@ -97,7 +97,11 @@ class Meddler:
 
     def replaced_proxies(self) -> AbstractContextManager[None]:
         """Replace the Ingress controller's proxies, one after the other."""
-        return replaced_proxies(self._cluster, self._journal)
+        return proxies(REPLACED, self._cluster, self._journal)
+
+    def killed_proxies(self) -> AbstractContextManager[None]:
+        """Kill the Ingress controller's proxies, all at once."""
+        return proxies(KILLED, self._cluster, self._journal)
 
     @contextlib.contextmanager
     def idle_side_scaled_to_zero(self) -> Iterator[None]:

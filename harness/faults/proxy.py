@@ -1,4 +1,4 @@
-"""The Ingress controller's proxies, replaced one after the other as an update of theirs would."""
+"""The Ingress controller's proxies: replaced one after the other as an update of theirs would, or killed at once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,27 @@ if TYPE_CHECKING:
     from harness.cluster.running import Cluster
     from harness.journal import Journal
 
-KIND = "proxies-replaced"
-NAMESPACE, WORKLOAD = "projectcontour", "daemonset/envoy"
+REPLACED, KILLED = "proxies-replaced", "proxies-killed"
+NAMESPACE, WORKLOAD, PODS = "projectcontour", "daemonset/envoy", ("pods", "-l", "app=envoy")
+_ACTS = {
+    REPLACED: ("rollout", "restart", WORKLOAD),
+    KILLED: ("delete", *PODS, "--grace-period=0", "--force", "--wait=false"),
+}
 CONFIRM_S = 30.0
 HEAL_S = 180
 
 
 @contextlib.contextmanager
-def replaced_proxies(cluster: Cluster, journal: Journal) -> Iterator[None]:
-    """Restart the proxies, politely, and wait at the end of the block until all are new.
+def proxies(kind: str, cluster: Cluster, journal: Journal) -> Iterator[None]:
+    """Replace or kill the proxies, and wait at the end of the block until all are new and ready.
 
-    Each one tells its clients that it leaves and goes once they have, or after its grace period; the others serve on.
+    One that is replaced tells its clients that it leaves and goes once they have, or after its grace period, while the
+    others serve on; those that are killed say nothing.
+
+    Args:
+        kind: `REPLACED` or `KILLED`.
+        cluster: one of the harness' own.
+        journal: the scenario's record.
 
     Raises:
         ConfigurationError: the cluster isn't of the harness' own.
@@ -32,7 +42,7 @@ def replaced_proxies(cluster: Cluster, journal: Journal) -> Iterator[None]:
         SetupError: they weren't all new in time.
 
     """
-    if reason := why_not(KIND, cluster):
+    if reason := why_not(kind, cluster):
         raise ConfigurationError(reason, "run this scenario on a cluster of its own")
     engine = cluster.engine
     assert engine is not None, "asked above"  # noqa: S101
@@ -42,17 +52,19 @@ def replaced_proxies(cluster: Cluster, journal: Journal) -> Iterator[None]:
         command = ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "--namespace", NAMESPACE, *words]
         return str(engine("exec", control_plane, *command, what=what, timeout=timeout).stdout)
 
-    def leaving() -> bool:
-        path = "jsonpath={.items[*].metadata.deletionTimestamp}"
-        return bool(kubectl("get", "pods", "-l", "app=envoy", "-o", path, what="look at the proxies"))
+    def serving() -> set[str]:
+        """The proxies that nobody has told to go."""
+        path = "go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}"
+        return set(kubectl("get", *PODS, "-o", path, what="look at the proxies").split())
 
-    journal.event("fault.injected", kind=KIND, target=WORKLOAD)
-    kubectl("rollout", "restart", WORKLOAD, what="restart the proxies")
-    until(leaving, "a proxy to leave", timeout=CONFIRM_S, every=0.2)
-    journal.event("fault.confirmed", kind=KIND, target=WORKLOAD)
+    before = serving()
+    journal.event("fault.injected", kind=kind, target=WORKLOAD)
+    kubectl(*_ACTS[kind], what=f"have the {kind}")
     try:
+        until(lambda: not before <= serving(), "a proxy to leave", timeout=CONFIRM_S, every=0.2)
+        journal.event("fault.confirmed", kind=kind, target=WORKLOAD)
         yield
     finally:
         status = ["rollout", "status", WORKLOAD, f"--timeout={HEAL_S}s"]
         kubectl(*status, what="wait for the proxies", timeout=HEAL_S + 10)
-        journal.event("fault.healed", kind=KIND, target=WORKLOAD)
+        journal.event("fault.healed", kind=kind, target=WORKLOAD)

@@ -10,7 +10,12 @@ from harness.errors import ConfigurationError
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster
 
-BEYOND = {"controller-manager-stalled": True, "proxy-sends-again": True, "proxies-replaced": True}
+BEYOND = {
+    "controller-manager-stalled": True,
+    "proxy-sends-again": True,
+    "proxies-replaced": True,
+    "proxies-killed": True,
+}
 """By name: whether it needs the container engine that the nodes run in."""
 
 
