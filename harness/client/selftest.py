@@ -214,15 +214,14 @@ def _request(path: str, method: str, timeout_s: float) -> Request:
 
 
 def _row(setup: Setup, port: int, record: Recorder, code: int, kind: str, request: Request, issued: list[int]) -> None:
-    connection = setup.connect("127.0.0.1", port, 0)
-    for seq in range(COUNT):
-        intended = time.monotonic_ns()
-        issued[code] += 1
-        answer = connection.attempt(request, f"selftest-{code}-{seq}")
-        record.sample(code, seq, intended, 0, request.method_code, answer)
-        if kind != "kept":
-            connection.close()
-    connection.close()
+    with contextlib.closing(setup.connect("127.0.0.1", port, 0)) as connection:
+        for seq in range(COUNT):
+            intended = time.monotonic_ns()
+            issued[code] += 1
+            answer = connection.attempt(request, f"selftest-{code}-{seq}")
+            record.sample(code, seq, intended, 0, request.method_code, answer)
+            if kind != "kept":
+                connection.close()
 
 
 def main() -> int:

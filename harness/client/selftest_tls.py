@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -115,15 +116,14 @@ def _run(setup: Setup, case: _Case, record: Recorder, code: int, port: int, cont
     make: Callable[[], Way] = lambda: TlsConnection("127.0.0.1", port, 0, context, HOST)  # noqa: E731
     if case.protocol == HTTP2:
         make = lambda: setup.lane(Entry("127.0.0.1", 1, "toy", port), 0, context, HOST, spawn_thread)  # noqa: E731
-    way = make()
-    for seq in range(case.count):
-        intended = time.monotonic_ns()
-        case.issued += 1
-        answer = way.attempt(request, f"selftest-{code}-{seq}")
-        record.sample(code, seq, intended, 0, request.method_code, answer)
-        if case.protocol == HTTP1:
-            way.close()
-    way.close()
+    with contextlib.closing(make()) as way:
+        for seq in range(case.count):
+            intended = time.monotonic_ns()
+            case.issued += 1
+            answer = way.attempt(request, f"selftest-{code}-{seq}")
+            record.sample(code, seq, intended, 0, request.method_code, answer)
+            if case.protocol == HTTP1:
+                way.close()
 
 
 def _judge(case: _Case, samples: Samples, seen: dict[str, int]) -> Row:
