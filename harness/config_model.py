@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from harness.config_key import Key
+from harness.config_ingress import Ingress as Ingress
+from harness.config_ingress import Tls as Tls
+from harness.config_key import LABEL, SUBDOMAIN, Key
 from harness.config_requests import PATH, MainRequest, Request, Weighted
 from harness.errors import ConfigurationError
 
@@ -27,8 +29,7 @@ ANONYMOUS = "none"
 NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
 """What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a DNS label, RFC 1123
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_LABEL, _SUBDOMAIN = LABEL, SUBDOMAIN
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # an image tag, OCI distribution specification
 _HEADER_OR_JSON = r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|json:[A-Za-z0-9_.-]+"
 
@@ -102,39 +103,6 @@ class Service:
     def internal_of(self, side: str) -> str:
         """The internal Service of one side."""
         return self.internal.replace("{side}", side)
-
-
-@dataclass(frozen=True)
-class Tls:
-    """TLS at the Ingress; without it the classes tls, h2 and h2_slow don't run."""
-
-    secret: Annotated[str, Key("the Secret that the Ingress names for the host", form=_SUBDOMAIN, like="shop-tls")]
-    certificate: Annotated[
-        str,
-        Key(
-            "whose it is: `run` (made for each scenario, with Secret and the Ingress' `tls`) or `manifests`",
-            default="run",
-            form="run|manifests",
-            like="run",
-        ),
-    ]
-    ca: Annotated[
-        Path | None,
-        Key(
-            "with `manifests`: PEM file, beside this one, of the authorities to trust; without it the system's",
-            like="ca.pem",
-        ),
-    ]
-
-
-@dataclass(frozen=True)
-class Ingress:
-    """The way in from outside the cluster; without it the ingress path is skipped by name."""
-
-    name: Annotated[str, Key("the Ingress", form=_SUBDOMAIN, like="api")]
-    host: Annotated[str, Key("the host that it answers to", form=_SUBDOMAIN, like="shop.example.org")]
-    path: Annotated[str, Key("the path that it answers to", default="/", form=PATH, like="/")]
-    tls: Annotated[Tls | None, Key("")]
 
 
 @dataclass(frozen=True)
