@@ -107,7 +107,7 @@ def _add_existing(parser: pytest.Parser) -> None:
         "--bg-target",
         type=_target,
         action="append",
-        metavar="[service=|ingress=]HOST[:PORT]",
+        metavar="[service=|ingress=|tls=]HOST[:PORT]",
         default=[],
         help="a host that may be loaded: a node, or the Ingress controller (repeatable)",
     )

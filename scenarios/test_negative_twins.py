@@ -11,11 +11,14 @@ from harness.words import (
     REFUSED_BY_SMOKE,
     Faults,
     Load,
+    Meddler,
     Release,
     answered_within,
     arrives_once,
     cutover_happened,
     enough,
+    finishes_where_it_began,
+    goaway_first,
     idle_side_warm,
     inconclusive,
     never_empty,
@@ -130,6 +133,20 @@ def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load:
         faults.during(second_writer.selector_at_idle_side()),
     ):
         release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.paths("ingress")
+@pytest.mark.beyond("proxies-killed")
+@pytest.mark.promises(red(goaway_first()), red(finishes_where_it_began("slow", "h2_slow")))
+def test_killed_proxies_turn_goaway_first_red(release: Release, load: Load, meddler: Meddler) -> None:
+    """The proxies die just after the flip, without a word to whoever waits for an answer."""
+    _released(release)
+    with load.steady():
+        release.watch(seconds=3, breached=nobody)
+        release.cutover()
+        with meddler.killed_proxies():
+            release.watch(seconds=3, breached=nobody)
 
 
 @pytest.mark.nightly

@@ -13,6 +13,7 @@ from harness.errors import ConfigurationError
 from harness.faults import control_plane, network, node, pod, process, resources, second_writer
 from harness.faults.block import Plan
 from harness.faults.data_plane import DataPlane
+from harness.faults.meddler import Meddler
 from harness.faults.reach import BEYOND, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,8 +38,10 @@ BESIDE = {
     "proxy_restarted": "ingress-proxy-restarted",
     "kube_proxy_restarted": "kube-proxy-restarted",
     "node_paused": "node-paused",
+    "replaced_proxies": "proxies-replaced",
+    "killed_proxies": "proxies-killed",
 }
-"""By method of `DataPlane`, what happens to users' way in: no fault, but it reaches beyond the namespace as well."""
+"""By method of `DataPlane` or `Meddler`: no fault of the flip, but it reaches beyond the namespace as well."""
 WITHIN = {
     *("pod-evicted", "pod-deleted", "generator-stalled", "idle-side-scaled-down", "selector-put-back"),
     *("selector-at-idle-side", "selector-widened", "misspelt-selector", "cutover-sent-twice", "stale-write"),
@@ -50,7 +53,7 @@ def test_every_kind_is_known_to_reach_beyond_its_namespace_or_not() -> None:
     kinds = {plan.kind for plan in PLANS.values()}
     assert len(PLANS) >= 30
     assert kinds | set(BESIDE.values()) == WITHIN | set(BEYOND)
-    assert all(hasattr(DataPlane, name) for name in BESIDE)
+    assert all(hasattr(DataPlane, name) or hasattr(Meddler, name) for name in BESIDE)
     assert not WITHIN & set(BEYOND)
 
 

@@ -13,6 +13,7 @@ from harness.checks import (  # registered by their import
     requests,
     sockets,
     standing,
+    streams,
     twins,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "requests",
     "sockets",
     "standing",
+    "streams",
     "twins",
 ]

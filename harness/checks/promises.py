@@ -27,7 +27,9 @@ def nothing_lost(classes: Iterable[str] | None = None) -> Promise:
 
 
 def answered_within(
-    seconds: float = 0.9, after: float | None = 3.0, classes: Iterable[str] = ("fresh", "busy", "idle", "post")
+    seconds: float = 0.9,
+    after: float | None = 3.0,
+    classes: Iterable[str] = ("fresh", "busy", "idle", "post", "tls", "h2"),
 ) -> Promise:
     """Around each move (1 s before to `after` seconds after it; None: always) every answer comes within `seconds`.
 
@@ -182,6 +184,16 @@ def idle_close(level: str = "") -> Promise:
 def affinity(pods: int = 1, within: float = 2.0) -> Promise:
     """Before and after each move, one address reaches at most so many pods through each node."""
     return Promise("affinity", {"pods": pods, "within": float(within)})
+
+
+def finishes_where_it_began(*classes: str, at_least: int = 3) -> Promise:
+    """What is in flight at each move, at least `at_least` of each class, is answered by the side that users leave."""
+    return Promise("finishes_where_it_began", {"classes": classes, "at_least": at_least})
+
+
+def goaway_first() -> Promise:
+    """The server closes no HTTP/2 connection without a GOAWAY before, and none on which it still owes an answer."""
+    return Promise("goaway_first")
 
 
 def arrives_once() -> Promise:

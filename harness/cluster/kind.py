@@ -99,7 +99,8 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
     @property
     def key(self) -> str:
         """Identifies what the cluster was made of; another key means another cluster."""
-        return content_key({"image": self.image, "config": self.config({}), "engine": self.engine.name})
+        made_of = {"image": self.image, "config": self.config({}), "engine": self.engine.name}
+        return content_key({**made_of, "ports": ports.NODE_PORTS})  # a mapping can't be added later
 
     def config(self, mapped: dict[str, dict[int, int]]) -> dict[str, Any]:
         """Kind's configuration as data; ``mapped`` holds each node's NodePort -> host port."""

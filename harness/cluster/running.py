@@ -94,3 +94,6 @@ class Cluster(Protocol):
 
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, name) of each way in, for a Service that has ``node_port``."""
+
+    def tls_ports(self) -> list[int]:
+        """The port for TLS of each entry of the ingress path, in their order."""

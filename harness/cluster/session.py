@@ -15,7 +15,7 @@ from harness.cluster import arrivals, binaries, engine, host, images, ingress, k
 from harness.cluster.engine import Engine
 from harness.cluster.kube import Kube
 from harness.cluster.owned import OWNED
-from harness.cluster.ports import INGRESS_NODE_PORT, Leases
+from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
 from harness.cluster.running import Place
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, cache_root
@@ -135,6 +135,10 @@ class OwnCluster:
             ("127.0.0.1", node.mapped[port], node.name) if node.mapped else (node.address, port, node.name)
             for node in self.nodes
         ]
+
+    def tls_ports(self) -> list[int]:
+        """The Ingress controller's port for TLS through each node."""
+        return [node.mapped[INGRESS_TLS_NODE_PORT] if node.mapped else INGRESS_TLS_NODE_PORT for node in self.nodes]
 
 
 @contextlib.contextmanager
