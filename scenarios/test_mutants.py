@@ -1,7 +1,5 @@
 """Mutants: the gate itself is tested. Each broken release must turn it red, and for the right reason."""
 
-from dataclasses import replace
-
 import pytest
 
 from harness.cluster.running import Cluster, Place
@@ -24,14 +22,10 @@ def _broken(mutant: Mutant) -> object:
 
 @pytest.fixture
 def app(app: Config, mutant: Mutant) -> Config:
-    """The demo, mutated; of any other application there are no mutants.
-
-    The gate of probes only tells: what it would refuse has to be caught by the mutant's own gate.
-    """
+    """The demo, mutated; of any other application there are no mutants."""
     if app.app.manifests != resource("manifests") / "demo":
         pytest.skip(f"mutants are broken forms of the demo's manifests, not of {app.app.name}'s")
-    mutated = mutant.applied_to(app)
-    return replace(mutated, probes=replace(mutated.probes, gate="tell"))
+    return mutant.applied_to(app)
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ class Bench:
             "ns",
             smoke_image="smoke:1",
             clock=self.clock.clock,
-            static=static,
         )
+        self.release.observer.static = static
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self.journal.path.read_text().splitlines()]

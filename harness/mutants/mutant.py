@@ -55,10 +55,12 @@ class Mutant:
         """The configuration with this mutant's manifests and limits."""
         app = replace(config.app, manifests=self.folder, new=self.version or config.app.new)
         limits = replace(config.limits, ready_seconds=self.ready_seconds or config.limits.ready_seconds)
+        refuse = self.gate == "static" or not self.expected
+        probes = replace(config.probes, gate="refuse" if refuse else "tell")  # what objects show, others have to catch
         request = config.request
         if self.slow_path and request.slow is not None:
             request = replace(request, slow=replace(request.slow, path=self.slow_path))
-        return replace(config, app=app, limits=limits, request=request)
+        return replace(config, app=app, limits=limits, probes=probes, request=request)
 
 
 def mutants(folder: Path) -> list[Mutant]:

@@ -11,6 +11,8 @@ from harness.release.bluegreen import State
 from harness.release.clock import Clock
 
 if TYPE_CHECKING:
+    from harness.release.observer import Observer
+    from harness.release.probes import ProbeGate
     from harness.release.switches import Switch
 
 LEAD_SECONDS = 1.0
@@ -40,6 +42,25 @@ def check_untouched(switch: Switch, move: str, active: str) -> None:
             f"{move}: users are on {live}, not on {active}: someone else has moved the switch",
             "let one writer move the switch; find out who did",
         )
+
+
+def check_open(switch: Switch, observer: Observer, probes: ProbeGate, move: str, active: str, to: str) -> None:
+    """Refuse a move whose switch somebody has moved, or a cutover for what the cluster's objects show.
+
+    Raises:
+        IllegalMove: users aren't on the side ``active``, or they would be let down on ``to``.
+        UnsafeProbes: by the probes of ``to``.
+        ClusterError: the API server doesn't answer.
+
+    """
+    check_untouched(switch, move, active)
+    if move != "cutover":
+        return  # a way back is never barred
+    if observer.static:
+        check_objects(observer.check(active, to))
+    else:
+        observer.describe()
+    probes.check(move, to)
 
 
 def check_objects(faults: Sequence[Fault]) -> None:

@@ -43,6 +43,9 @@ class Observer:
         wanted: pods that the release has asked for, by side; sides with none aren't reported.
         clock: stamps the events.
 
+    Attributes:
+        static: a cutover is refused for faults that the objects show.
+
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Observer:
         self._journal = journal
         self._wanted = wanted
         self._clock = clock or Clock()
+        self.static = False
         self._describer = Describer(kube, namespace, config, journal, self._clock)
         self._stop = threading.Event()
         self._broken: list[BaseException] = []

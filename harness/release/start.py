@@ -55,8 +55,8 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         place.name,
         smoke_image=cluster.smoke_image,
         breached=scenario.breached,
-        static=scenario.static,
     )
+    release.observer.static = scenario.static
     if not scenario.static:
         release.probes.trust()
     release.install(live, objects)

@@ -11,7 +11,7 @@ from harness.release.bluegreen import State
 from harness.release.breach import Ask, Breach, wait_for
 from harness.release.clock import Clock
 from harness.release.ending import Ending
-from harness.release.flip import LEAD_SECONDS, check_lead, check_objects, check_untouched, flip
+from harness.release.flip import LEAD_SECONDS, check_lead, check_open, flip
 from harness.release.observer import Observer
 from harness.release.probes import ProbeGate
 
@@ -35,7 +35,6 @@ class Release:
         smoke_image: the smoke runner's image.
         breached: asked by ``watch`` whether a limit is breached, unless told otherwise there.
         clock: to wait and stamp by.
-        static: a cutover is refused for faults that the cluster's objects show.
 
     """
 
@@ -50,11 +49,14 @@ class Release:
         smoke_image: str,
         breached: Ask | None = None,
         clock: Clock | None = None,
-        static: bool = False,
     ) -> None:
-        self._kube, self._journal, self._namespace = kube, journal, namespace
-        self._config, self._switch = config, switch
-        self._smoke_image, self._breached, self._static = smoke_image, breached, static
+        self._kube = kube
+        self._config = config
+        self._switch = switch
+        self._journal = journal
+        self._namespace = namespace
+        self._smoke_image = smoke_image
+        self._breached = breached
         self._clock = clock or Clock()
         self._now: State | None = None
         self._smokes = 0
@@ -143,13 +145,11 @@ class Release:
         try:
             status = self._wait(target, version, "deploy")
         except RolloutFailed as error:
-            self.observer.describe()
             self._told(error, "deploy.refused", side=target, version=version)
             raise
         self._now = bluegreen.seen(self.state, target, status.ready, complete=True)
         color = self._switch.color(target)
         self._event("deploy.ready", side=target, version=version, color=color, ready=status.ready, wanted=status.wanted)
-        self.observer.describe()
 
     def smoke(self) -> None:
         """Check the idle side by its internal name, from inside the cluster, before users see it.
@@ -276,10 +276,7 @@ class Release:
         before = self.state
         try:
             target = check(before)
-            check_untouched(self._switch, move, before.active)
-            if move == "cutover":  # a way back is never barred
-                self.probes.check(move, target)
-                check_objects(self.observer.check(before.active, target) if self._static else [])
+            check_open(self._switch, self.observer, self.probes, move, before.active, target)
         except IllegalMove as error:
             self._told(error, "cutover.refused", move=move)
             raise
@@ -306,14 +303,15 @@ class Release:
 
     def _look_at(self, side: str) -> None:
         status = self._kube.rollout_status(self._namespace, self.deployment_of(side))
-        complete = status.done and status.ready >= self.state.sides[side].wanted
-        self._now = bluegreen.seen(self.state, side, status.ready, complete)
+        enough = status.ready >= self.state.sides[side].wanted
+        self._now = bluegreen.seen(self.state, side, status.ready, status.done and enough)
 
     def _wanted(self) -> dict[str, int]:
         return {side: there.wanted for side, there in self._now.sides.items()} if self._now else {}
 
     def _told(self, error: ReleaseError, event: str, **fields: object) -> None:
-        """Journal a refusal with its reason."""
+        """Journal a refusal with its reason, and what the cluster's objects say by now."""
+        self.observer.describe()
         self._event(event, **{"reason": error.what, **fields})
 
     def _event(self, name: str, **fields: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -38,16 +39,18 @@ def no_readiness_probe(scene: Scene, case: Case) -> None:
         "the new side has a readiness probe", 2,
     )  # fmt: skip
     smoke = scene.refused("smoke")
-    case.needs(smoke or scene.moved_ns is not None, "the new side was asked", "the new side was never asked")
+    unsafe = re.search(r"probes of \S+ are unsafe", scene.refused("deploy", "cutover"))
+    asked = unsafe or smoke or scene.moved_ns is not None
+    case.needs(asked, "it was refused for its probes" if unsafe else "the new side was asked", "it was never asked")
     starts = [pod.ready_ns for pod in scene.pods(scene.new) if pod.ready_ns is not None]
     near = np.zeros(len(scene.lost), bool)
     for start in starts:
         near |= (scene.lost["end"] >= start - SECOND) & (scene.lost["intended"] <= start + START_NS)
     refused = sum(scene.errors_of(scene.lost[near])[name] for name in NO_ANSWER)
+    told = f"{refused} connections were refused just after a pod had started" if refused else "nobody took connections"
     case.speaks(
-        refused or "Connect" in smoke, f"{refused} connections were refused just after a pod had started" if refused
-        else "smoke's connections weren't taken", "no connection was refused just after a pod had started", 2,
-    )  # fmt: skip
+        refused or unsafe or "Connect" in smoke, told, "no connection was refused just after a pod had started", 2
+    )
 
 
 @rule(
