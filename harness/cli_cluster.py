@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
 
     """
     from harness.cluster.existing import find_kubectl
-    from harness.release import smoke
+    from harness.release.ingress_tls import own_secrets
     from harness.release.rendering import render
 
     if chosen.command == "preflight":
@@ -70,7 +70,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
     rendered: list[dict[str, Any]] = []
     if chosen.namespace:
         config = _config(chosen, None)
-        rendered = [*smoke.secret(config, None), *render(config, find_kubectl(None), chosen.namespace)]
+        rendered = [*own_secrets(config), *render(config, find_kubectl(None), chosen.namespace)]
     clean(_options(chosen), rendered, say)
     return EXIT_PASS
 

@@ -26,6 +26,7 @@ from harness.config_model import (
     Service,
     Sides,
     Smoke,
+    Tls,
 )
 from harness.config_reader import Source, Table
 from harness.config_requests import Request, Weighted
@@ -48,6 +49,7 @@ __all__ = [
     "Service",
     "Sides",
     "Smoke",
+    "Tls",
     "find",
     "load",
 ]
@@ -117,6 +119,8 @@ def _config(top: Table, environment: Mapping[str, str] | None) -> Config:
         _check_helm(top, config.helm, config.app.manifests)
     _check_requests(top, config, environment)
     _check_identity(top.table("identity", Identity), config.identity)
+    if config.ingress is not None and config.ingress.tls is not None:
+        _check_tls(top.table("ingress", Ingress).table("tls", Tls), config.ingress.tls)
     _check_load(top.table("load", Load), config)
     if config.build is not None and not _is_file(config.build.context / "Containerfile"):
         what = f"names {config.build.context}, which has no Containerfile"
@@ -182,16 +186,29 @@ def _check_identity(table: Table, identity: Identity) -> None:
         table.refuse("accept_unproven", "is given, but answers tell their version", mend)
 
 
+def _check_tls(table: Table, tls: Tls) -> None:
+    if tls.ca is not None and tls.certificate == "run":
+        table.refuse("ca", "is given, but the run makes its own authority", 'certificate = "manifests", or no ca')
+    if tls.ca is not None and not _is_file(tls.ca):
+        table.refuse("ca", f"names {tls.ca}, which is no file", "name a PEM file of certificates")
+
+
 def _check_load(table: Table, config: Config) -> None:
     for name, there in (("slow", config.request.slow), ("post", config.request.post)):
         if there is None and table.has(name):
             table.refuse(name, f"is given, but nothing says what a {name} request is", f"add [request.{name}]")
+    tls = config.ingress.tls if config.ingress is not None else None
+    for name in ("tls", "h2", "h2_slow"):
+        if table.has(name) and (tls is None or (name == "h2_slow" and config.request.slow is None)):
+            missing = "[ingress.tls]" if tls is None else "[request.slow]"
+            table.refuse(name, f"is given, but there is no {missing} that it needs", f"add {missing}")
     load = config.load
     if load.locustfile is not None and not _is_file(load.locustfile):
         table.refuse("locustfile", f"names {load.locustfile}, which is no file", "name a Python file with Locust users")
     if load.locustfile is None and table.has("users"):
         table.refuse("users", "is given, but no locustfile that they could run", "add locustfile, or leave it out")
     total = load.fresh + load.busy + load.idle + load.slow + load.post
+    total += load.tls + load.h2 + load.h2_slow if tls is not None else 0.0
     if total > MAX_RATES:
         table.refuse("fresh", f"and the others are {total:g}/s in all", f"at most {MAX_RATES:g}/s")
 

@@ -10,6 +10,10 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 
 REQUIRED: Final = ...
 """The default of a key that has none."""
+LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""The form of a DNS label, RFC 1123."""
+SUBDOMAIN: Final = rf"{LABEL}(\.{LABEL})*"
+"""The form of a DNS name."""
 
 
 @dataclass(frozen=True)

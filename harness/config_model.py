@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from harness.config_admin import Admin, Probes
-from harness.config_key import Key
+from harness.config_ingress import Ingress as Ingress
+from harness.config_ingress import Tls as Tls
+from harness.config_key import LABEL, SUBDOMAIN, Key
 from harness.config_policies import OWN_POLICY, Policies
 from harness.config_requests import PATH, MainRequest, Request, Weighted
 from harness.errors import ConfigurationError
@@ -29,8 +31,7 @@ ANONYMOUS = "none"
 NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
 """What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # a DNS label, RFC 1123
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+_LABEL, _SUBDOMAIN = LABEL, SUBDOMAIN
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # an image tag, OCI distribution specification
 _HEADER_OR_JSON = r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|json:[A-Za-z0-9_.-]+"
 
@@ -107,15 +108,6 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Ingress:
-    """The way in from outside the cluster; without it the ingress path is skipped by name."""
-
-    name: Annotated[str, Key("the Ingress", form=_SUBDOMAIN, like="api")]
-    host: Annotated[str, Key("the host that it answers to", form=_SUBDOMAIN, like="shop.example.org")]
-    path: Annotated[str, Key("the path that it answers to", default="/", form=PATH, like="/")]
-
-
-@dataclass(frozen=True)
 class Identity:
     """How an answer tells who gave it: `header:NAME` or `json:PATH` (dotted)."""
 
@@ -189,6 +181,9 @@ class Load:
     slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
     post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
     sockets: Annotated[int, Key("WebSockets of `[websocket]`, kept open", default=100, low=1, high=5000)]
+    tls: Annotated[float, Key("a new TLS connection per request", default=10.0, high=MAX_RATE)]
+    h2: Annotated[float, Key("streams on kept HTTP/2 connections", default=20.0, high=MAX_RATE)]
+    h2_slow: Annotated[float, Key("of `[request.slow]`, as streams on these", default=2.0, high=MAX_RATE)]
     idle_gap_seconds: Annotated[
         float,
         Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),

@@ -8,7 +8,7 @@ from typing import Any
 from harness.cluster.existing import Options, prefix_of, where
 from harness.cluster.permissions import kinds, needed, plural
 from harness.config import Config
-from harness.release import smoke
+from harness.release.ingress_tls import own_secrets
 from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare
 
@@ -48,19 +48,19 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
     for item in objects:
         only = " (ingress path only)" if item["kind"] == "Ingress" else ""
         told.append(f"  create           {plural(item['kind'])}/{item['metadata']['name']}{only}")
-    told += [f"  create           secrets/{item['metadata']['name']}" for item in smoke.secret(config, None)]
+    told += [f"  create           secrets/{item['metadata']['name']}" for item in own_secrets(config)]
     for deployment in config.sides.deployments.values():
         told.append(f"  patch            deployments/{deployment} (image) and its scale (replicas)")
     told.append(f"  patch            services/{config.service.name} (selector)")
     told.append("  create           jobs/smoke-(side)-(number)")
     if options.namespace:
-        gone = sorted({plural(kind) for _, kind in kinds([*objects, *smoke.secret(config, None)])} | {"jobs", "pods"})
+        gone = sorted({plural(kind) for _, kind in kinds([*objects, *own_secrets(config)])} | {"jobs", "pods"})
         told.append(f"  deletecollection {', '.join(gone)} with the harness' label")
     else:
         told.append("  deletecollection ingresses, pods")
         told.append(f"  delete           namespaces/{name}")
     rights = needed(
-        [*rendered, *smoke.secret(config, None)],
+        [*rendered, *own_secrets(config)],
         admin=config.admin is not None,
         made=not options.namespace,
         drain=config.drains,

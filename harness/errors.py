@@ -5,6 +5,7 @@
     ├── SetupError          engine, packages, images, cluster can't be had    exit 11
     ├── ClusterError        the API server refused or didn't answer           exit 11
     ├── WaitTimeout         a bounded wait ran out                            exit 11
+    ├── FaultNotConfirmed   a fault was injected and never seen               exit 11
     ├── LoadError           the load generator died or never started          exit 11
     └── ReleaseError        the release under test is at fault                a FAILED test
         ├── IllegalMove     the verb isn't legal in the present state
@@ -62,6 +63,10 @@ class ClusterError(HarnessError):
 
 class WaitTimeout(HarnessError):
     """A bounded wait ran out; the message ends with the last status seen."""
+
+
+class FaultNotConfirmed(HarnessError):
+    """A fault was injected and no effect of it was seen, or it never came to be injected."""
 
 
 class LoadError(HarnessError):

@@ -20,6 +20,7 @@ from harness.run import CURRENT, RUN, RunState
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
+    from harness.faults.block import Faults
     from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
     from harness.faults.pods import Pods
@@ -79,6 +80,12 @@ def cutovers(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """What random walks are drawn from (--bg-seed)."""
+    return int(pytestconfig.getoption("--bg-seed"))
+
+
+@pytest.fixture
 def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Place]:
     """A namespace for one scenario, kept as evidence where it failed; nothing of ours is left in it afterwards."""
     with cluster.place(scenario.path) as place:
@@ -129,7 +136,7 @@ def scenario(
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
             identity=app.identity.revision,
-            seed=0,
+            seed=request.config.getoption("--bg-seed"),
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
             nodes=cluster.names(path),
@@ -205,11 +212,25 @@ def load(
 
 
 @pytest.fixture
-def meddler(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Meddler:
+def faults(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> Iterator[Faults]:
+    """What goes wrong, and is mended: ``with faults.at(CUTOVER + ms(100), evict_pod(release.idle)): ...``."""
+    from harness.faults.block import Faults
+    from harness.faults.ground import Ground
+    from harness.faults.left_over import FaultJournal
+
+    ground = Ground(namespace.kube, namespace.name, app, release, cluster)
+    broken = Faults(ground, scenario.journal, FaultJournal(cluster.state))
+    scenario.at_end.append(broken.close)
+    yield broken
+    broken.close()
+
+
+@pytest.fixture
+def meddler(faults: Faults, cluster: Cluster, scenario: Scenario) -> Meddler:
     """Somebody else with access to the cluster, for the negative twins."""
     from harness.faults.meddler import Meddler
 
-    return Meddler(namespace.kube, namespace.name, app, release, cluster, scenario.journal)
+    return Meddler(faults, cluster, scenario.journal)
 
 
 @pytest.fixture

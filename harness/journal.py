@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,10 @@ class Journal:
     Args:
         folder: made if absent; the record is ``folder/events.jsonl``. An older record there is continued.
 
+    Attributes:
+        listeners: each called with an event's name and fields once it is written, in the thread that wrote it: they
+            take note, and do nothing else.
+
     Raises:
         OSError: the folder or the file can't be written.
 
@@ -31,6 +36,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / EVENTS_FILE
         self._lock = threading.Lock()
+        self.listeners: list[Callable[[str, Mapping[str, Any]], None]] = []
         torn = self.path.exists() and _ends_torn(self.path)
         self._descriptor: int | None = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if torn:  # the torn line stays unreadable, but it must not swallow the next event too
@@ -60,6 +66,8 @@ class Journal:
             written = os.write(self._descriptor, line)
         if written != len(line):
             raise OSError(f"only {written} of {len(line)} bytes of {name} fitted into {self.path}")
+        for listener in tuple(self.listeners):
+            listener(name, fields)
         return stamp
 
     def close(self) -> None:

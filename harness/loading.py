@@ -15,12 +15,15 @@ import httpx
 from harness.client import secrets
 from harness.client.identity import Identity
 from harness.client.plan import ClassPlan, Entry, LoadPlan, Turn
+from harness.client.plan_check import SECURE
 from harness.client.socket_plan import SocketPlan
+from harness.client.tls import HTTP1, context_of
 from harness.config import Config, Request
 from harness.config_model import ANONYMOUS
 from harness.errors import ConfigurationError
 from harness.evidence.sockets import CLASS as SOCKETS
 from harness.load import Load, steady
+from harness.release.ingress_tls import authorities
 from harness.waiting import until
 
 if TYPE_CHECKING:
@@ -54,9 +57,10 @@ def measured(
         sockets: how many WebSockets, instead of the configuration's.
 
     """
-    plan = replace(plan_of(config, entries, path, scenario), sockets=sockets_of(config, sockets))
+    plan = plan_of(config, entries, path, scenario, cluster.tls_ports() if path == "ingress" else ())
+    plan = replace(plan, sockets=sockets_of(config, sockets))
     reach(plan, config)
-    for name, reason in left_out(config, sockets).items():
+    for name, reason in left_out(config, path, sockets).items():
         scenario.journal.event("class.skipped", cls=name, reason=reason)
     with cluster.store.lock("measured-window"), steady(plan, scenario.journal) as load:
         yield load
@@ -72,6 +76,8 @@ def reach(plan: LoadPlan, config: Config) -> None:
 
     """
     last: dict[str, str] = {}
+    # over TLS the name in the certificate is the Ingress' host, whatever the address that leads there
+    asks = {"sni_hostname": plan.host_header}
     headers = [(b"Host", plan.host_header.encode())]
     headers += [
         (name.encode(), secrets.fill(value, os.environ).encode("latin-1")) for name, value in plan.headers.items()
@@ -80,7 +86,7 @@ def reach(plan: LoadPlan, config: Config) -> None:
 
     def answers(url: str) -> bool:
         try:
-            answer = client.request(plan.method, url, headers=headers, content=body or None)
+            answer = client.request(plan.method, url, headers=headers, content=body or None, extensions=asks)
         except httpx.LocalProtocolError as error:
             raise ConfigurationError("the request can't be sent", "see [request] headers and body") from error
         except httpx.HTTPError as error:
@@ -89,10 +95,14 @@ def reach(plan: LoadPlan, config: Config) -> None:
         last["was"] = f"status {answer.status_code}"
         return answer.status_code in plan.expected_status
 
-    with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False, headers={"Connection": "close"}) as client:
+    trust = context_of(plan.ca, HTTP1) if plan.secure else False
+    with httpx.Client(
+        timeout=REQUEST_TIMEOUT_S, trust_env=False, headers={"Connection": "close"}, verify=trust
+    ) as client:
         for entry in plan.entries:
-            url = f"http://{entry.host}:{entry.port}{plan.path}"
-            for _ in range(STEADY_ANSWERS):
+            urls = [f"http://{entry.host}:{entry.port}{plan.path}"]
+            urls += [f"https://{entry.host}:{entry.tls_port}{plan.path}"] if plan.secure else []
+            for url in [one for one in urls for _ in range(STEADY_ANSWERS)]:
                 until(
                     partial(answers, url),
                     f"{config.app.name} to answer through {entry.node} ({url})",
@@ -102,8 +112,14 @@ def reach(plan: LoadPlan, config: Config) -> None:
                 )
 
 
-def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, scenario: Scenario) -> LoadPlan:
-    """The load child's plan.
+def plan_of(
+    config: Config,
+    entries: Sequence[tuple[str, int, str]],
+    path: str,
+    scenario: Scenario,
+    tls_ports: Sequence[int] = (),
+) -> LoadPlan:
+    """The load child's plan; ``tls_ports`` are the entries' for TLS, or none.
 
     Raises:
         ConfigurationError: the ingress path without an [ingress] table.
@@ -116,9 +132,12 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
     else:
         host = config.service.name
     request = config.first
-    classes = classes_of(config)
+    secure = bool(tls_ports) and tls_of(config, path)
+    ports = tls_ports if secure else [0] * len(entries)
+    classes = classes_of(config, secure=secure)
     return LoadPlan(
-        entries=tuple(Entry(*entry) for entry in entries),
+        entries=tuple(Entry(*entry, port) for entry, port in zip(entries, ports, strict=True)),
+        ca=authorities(config, scenario.folder) if secure else "",
         hosts=tuple(sorted({entry[0] for entry in entries})),
         host_header=host,
         classes=classes,
@@ -150,8 +169,13 @@ def plan_of(config: Config, entries: Sequence[tuple[str, int, str]], path: str, 
     )
 
 
-def classes_of(config: Config) -> Mapping[str, ClassPlan]:
-    """The connection classes that the application can serve, by name, each at its rate."""
+def tls_of(config: Config, path: str) -> bool:
+    """Whether users enter by TLS too."""
+    return path == "ingress" and config.ingress is not None and config.ingress.tls is not None
+
+
+def classes_of(config: Config, *, secure: bool = False) -> Mapping[str, ClassPlan]:
+    """The connection classes that the application can serve, by name, each at its rate; with TLS where ``secure``."""
     load, request = config.load, config.request
     classes = {
         "fresh": ClassPlan(load.fresh),
@@ -162,6 +186,10 @@ def classes_of(config: Config) -> Mapping[str, ClassPlan]:
         classes["slow"] = _special(load.slow, request.slow)
     if request.post is not None:
         classes["post"] = _special(load.post, request.post)
+    if secure:
+        classes["tls"], classes["h2"] = ClassPlan(load.tls), ClassPlan(load.h2)
+        if request.slow is not None:
+            classes["h2_slow"] = _special(load.h2_slow, request.slow)
     return classes
 
 
@@ -171,15 +199,20 @@ def sockets_of(config: Config, wanted: int | None = None) -> SocketPlan | None:
     return SocketPlan(config.websocket.path, count) if config.websocket and count else None
 
 
-def left_out(config: Config, sockets: int | None = None) -> Mapping[str, str]:
-    """The classes that don't run, by name, and why: a verdict names them."""
+def left_out(config: Config, path: str, sockets: int | None = None) -> Mapping[str, str]:
+    """The classes that don't run on a path, by name, and why: a verdict names them."""
     special = {"slow": config.request.slow, "post": config.request.post}
-    reasons = {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
+    found = {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
     if config.websocket is None:
-        reasons[SOCKETS] = f"no [websocket] in {config.file}"
+        found[SOCKETS] = f"no [websocket] in {config.file}"
     elif sockets == 0:
-        reasons[SOCKETS] = "--bg-sockets 0"
-    return reasons
+        found[SOCKETS] = "--bg-sockets 0"
+    if path != "ingress":
+        return found | dict.fromkeys(SECURE, "TLS begins at the Ingress")
+    if not tls_of(config, path):
+        host = config.ingress.host if config.ingress is not None else "it"
+        return found | dict.fromkeys(SECURE, f"no [ingress.tls] in {config.file} that holds for {host}")
+    return found | ({"h2_slow": found["slow"]} if "slow" in found else {})
 
 
 def _special(rate: float, request: Request) -> ClassPlan:

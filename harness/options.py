@@ -56,7 +56,6 @@ def add(parser: pytest.Parser) -> None:
         default=10,
         help="moves in a row, cutovers and rollbacks in turn (default 10)",
     )
-    add_one("--bg-no-static", action="store_true", help="cut over whatever the cluster's objects show")
     add_one(
         "--bg-sockets",
         type=_count,
@@ -64,6 +63,8 @@ def add(parser: pytest.Parser) -> None:
         default=None,
         help="WebSockets kept open, instead of [load] sockets; 0: none",
     )
+    add_one("--bg-no-static", action="store_true", help="cut over whatever the cluster's objects show")
+    add_one("--bg-seed", type=int, metavar="N", default=1, help="what random walks are drawn from (default 1)")
     add_one("--bg-strict", action="store_true", help="judge every attempt of every class, retriable ones too")
     add_one(
         "--bg-slo",
@@ -106,7 +107,7 @@ def _add_existing(parser: pytest.Parser) -> None:
         "--bg-target",
         type=_target,
         action="append",
-        metavar="[service=|ingress=]HOST[:PORT]",
+        metavar="[service=|ingress=|tls=]HOST[:PORT]",
         default=[],
         help="a host that may be loaded: a node, or the Ingress controller (repeatable)",
     )

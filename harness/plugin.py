@@ -22,6 +22,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     cluster,
     cutovers,
     data_plane,
+    faults,
     instrument,
     load,
     meddler,
@@ -30,6 +31,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     pods,
     release,
     scenario,
+    seed,
 )
 from harness.guard import Guard
 from harness.outputs import publish

@@ -21,7 +21,7 @@ from harness.config import Config
 from harness.dry_run import would_make
 from harness.errors import EXIT_HARNESS, EXIT_PASS, ClusterError, ConfigurationError, HarnessError
 from harness.exits import ORDER
-from harness.release import smoke
+from harness.release.ingress_tls import own_secrets
 from harness.release.manifests import blaming_file
 from harness.release.rendering import render
 from harness.waiting import at_once
@@ -116,7 +116,7 @@ class _Look:
         yield self._line(f"the API server answers, {version}")
         if version is None:
             return
-        yield from self._namespace(kube, options, kinds([*rendered, *smoke.secret(self._config, None)]))
+        yield from self._namespace(kube, options, kinds([*rendered, *own_secrets(self._config)]))
         rights = list(self._permissions(kube, options, rendered))
         yield from rights
         if made is not None:
@@ -159,7 +159,7 @@ class _Look:
 
     def _permissions(self, kube: CarefulKube, options: Options, rendered: list[dict[str, Any]]) -> Iterator[Line]:
         rights = needed(
-            [*rendered, *smoke.secret(self._config, None)],
+            [*rendered, *own_secrets(self._config)],
             admin=self._config.admin is not None,
             made=not options.namespace,
             drain=self._config.drains,

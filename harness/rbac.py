@@ -9,7 +9,7 @@ import yaml
 
 from harness.cluster.permissions import READS, needed, role
 from harness.config import Config
-from harness.release import smoke
+from harness.release.ingress_tls import own_secrets
 
 NAME = "bluegreen"
 
@@ -24,7 +24,7 @@ def manifests(config: Config, rendered: Sequence[Mapping[str, Any]], namespace: 
 
     """
     admin = config.admin is not None
-    applied = [*rendered, *smoke.secret(config, None)]
+    applied = [*rendered, *own_secrets(config)]
     drain, switches = config.drains, config.switches is not None
     given = needed(applied, admin=admin, made=False, drain=drain, switches=switches)
     title = f"# For --namespace: all that a run of {config.app.name} does in the namespace it is given.\n"

@@ -141,14 +141,14 @@ class RunState:
         self.run.write_verdict(document, latest=latest)
         from harness.report.files import write_report  # here: a pytest run without scenarios has no use for it
 
+        if mutants := score.document(document["scenarios"]):
+            self.run.write_other("mutants.json", mutants, latest=latest)
         figures = self.folder / metrics.NAME
         write_atomically(figures, metrics.exposition(document))
         for path in (self._junit, figures):
             if latest and path is not None and path.exists():
                 self.run.link_latest(path)
         write_report(self.run.folder, document, latest=latest)
-        if mutants := score.document(document["scenarios"]):
-            self.run.write_other("mutants.json", mutants, latest=latest)
         return document
 
     def interrupted(self) -> None:

@@ -94,6 +94,7 @@ def options_of(config: pytest.Config, images: Path, manifests: Path) -> Options:
 
     """
     from harness.cluster.session import Options
+    from harness.faults import left_over
 
     get = config.getoption
     name = get("cluster_name", None)
@@ -112,6 +113,7 @@ def options_of(config: pytest.Config, images: Path, manifests: Path) -> Options:
         node_image=get("kind_image", None),
         kind=get("kind_bin", None),
         kubectl=get("kind_kubectl_bin", None),
+        heal=left_over.heal,
     )
 
 

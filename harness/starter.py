@@ -142,7 +142,7 @@ def text(found: Mapping[str, Guess], manifests: str, how: str) -> list[str]:
 def _table(name: str, kind: type, found: Mapping[str, Guess], without: str = "") -> list[str]:
     lines: list[str] = []
     for one in described(kind):
-        if one.name != without:
+        if one.name != without and one.table is None:
             lines += _key(one.name, found.get(f"{name}.{one.name}", Guess(None, "not found")), one.key.like)
     return lines
 

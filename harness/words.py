@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.checks.moment import ms
 from harness.checks.promises import (
     CUTOVER,
     GATE,
@@ -13,6 +14,8 @@ from harness.checks.promises import (
     cutover_happened,
     deleted_leaves_first,
     enough,
+    finishes_where_it_began,
+    goaway_first,
     half_open_noticed,
     hung_restarted,
     idle_close,
@@ -20,12 +23,14 @@ from harness.checks.promises import (
     inconclusive,
     kept_until_drained,
     loses,
+    never_empty,
     never_served,
     no_flip_back,
     not_ready_gets_nothing,
     not_restarted,
     nothing_lost,
     only,
+    outage,
     ready_before_served,
     red,
     refused,
@@ -37,6 +42,7 @@ from harness.checks.promises import (
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
 from harness.config_policies import NAIVE, SLEEP
+from harness.faults.block import Faults
 from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
 from harness.faults.pods import Pods
@@ -61,6 +67,7 @@ __all__ = [
     "SLEEP",
     "Config",
     "DataPlane",
+    "Faults",
     "Load",
     "Meddler",
     "Pods",
@@ -73,6 +80,8 @@ __all__ = [
     "cutover_happened",
     "deleted_leaves_first",
     "enough",
+    "finishes_where_it_began",
+    "goaway_first",
     "half_open_noticed",
     "hung_restarted",
     "idle_close",
@@ -81,6 +90,8 @@ __all__ = [
     "inconclusive",
     "kept_until_drained",
     "loses",
+    "ms",
+    "never_empty",
     "never_served",
     "no_flip_back",
     "nobody",
@@ -88,6 +99,7 @@ __all__ = [
     "not_restarted",
     "nothing_lost",
     "only",
+    "outage",
     "ready_before_served",
     "red",
     "refused",

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from harness.cluster import session
-from harness.cluster.ports import INGRESS_NODE_PORT, LEASED_NODE_PORTS
+from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, LEASED_NODE_PORTS
 from harness.cluster.shell import run
 from harness.config import load
 from harness.resources import resource
@@ -126,6 +126,7 @@ def targets(owner: session.OwnCluster, way: str) -> list[str]:
         pytest.skip("the engine maps no port without a proxy: nodes are reached by their addresses alone")
     mapped = [("service", node.mapped[PORT]) for node in owner.nodes]
     mapped.append(("ingress", owner.nodes[0].mapped[INGRESS_NODE_PORT]))
+    mapped.append(("tls", owner.nodes[0].mapped[INGRESS_TLS_NODE_PORT]))
     named = [word for path, port in mapped for word in ("--bg-target", f"{path}=127.0.0.1:{port}")]
     return [*named, "--bg-node-port", str(PORT)]
 
@@ -146,6 +147,7 @@ def test_a_cutover_with_exactly_the_printed_role(tenant: Tenant, way: str, expre
     assert {one["path"] for one in verdict["scenarios"]} == paths
     for one in verdict["scenarios"]:
         assert one["samples"]["by_class"]["fresh"]["issued"] >= 2000
+        assert ("h2" in one["samples"]["by_class"]) == (one["path"] == "ingress")
         assert one["unproven"] == ["arrivals: the cluster has no folder for records"]
     assert verdict["environment"]["nodes"] is None  # the Role doesn't reach that far
     assert tenant.left() == []

@@ -98,11 +98,11 @@ class FakeKube:
         self.apply_error: Refused | None = None
         self.slices: list[tuple[Endpoint, ...] | ClusterError | Exception] = []
         self.selectors: list[dict[str, str]] = []
-        self.pod_items: list[dict[str, Any]] = []
-        self.items: dict[str, list[dict[str, Any]]] = {}
         self.probes: dict[str, dict[str, Any]] = {
             name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
         }
+        self.pod_items: list[dict[str, Any]] = []
+        self.items: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def kube(self) -> Kube:

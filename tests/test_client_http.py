@@ -477,7 +477,7 @@ def test_send_errors(
     monkeypatch.setattr(socket, "socket", fake)
     connection = Connection("127.0.0.1", 1)
     if nth:
-        connection._sock = fake  # type: ignore[assignment]
+        connection._sock = fake
         connection.nth = nth
     got = connection.attempt(request(), "1")
     assert told(got) == (outcome, name)

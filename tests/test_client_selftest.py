@@ -1,4 +1,4 @@
-"""The self-test is exact for the honest client, and red for three that lie."""
+"""The self-test is exact for the honest client, and red for four that lie."""
 
 import subprocess
 from collections.abc import Callable
@@ -11,9 +11,11 @@ import pytest
 
 from harness.client.exchange import Answer, Request
 from harness.client.http import Connection
+from harness.client.lanes import Lane
 from harness.client.misbehave import MODES
 from harness.client.recorder import Recorder
 from harness.client.selftest import COUNT, EVERY, KINDS, SelfTestResult, in_subprocess, run_selftest
+from harness.client.selftest_tls import CASES, SHAKEN
 from harness.client.socket_toy import MODES as SOCKET_MODES
 from harness.client.stopped import stall_bracket, stall_errors
 from harness.evidence.samples import OK, UNKNOWN, Samples, empty
@@ -41,6 +43,14 @@ class TakesEofAsOk(Connection):
         return answer
 
 
+class SendsAgain(Lane):
+    """Sends again, once, what a GOAWAY left unprocessed: RFC 9113 8.7 lets it, and no user's loss is told then."""
+
+    def attempt(self, request: Request, request_id: str) -> Answer:
+        answer = super().attempt(request, request_id)
+        return super().attempt(request, request_id) if answer.error == "goaway" else answer
+
+
 class DropsOne(Recorder):
     """Leaves one sample out, a good one."""
 
@@ -51,14 +61,15 @@ class DropsOne(Recorder):
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, SelfTestResult]:
-    """The results of the honest client and of three liars, run beside each other."""
+    """The results of the honest client and of four liars, run beside each other."""
     parts: dict[str, Callable[[], SelfTestResult]] = {
         "honest": in_subprocess,
         "resends": lambda: run_selftest(20, connect=Resends),
         "eof": lambda: run_selftest(20, connect=TakesEofAsOk),
+        "sends_again": lambda: run_selftest(20, lane=SendsAgain),
         "drops": lambda: run_selftest(20, recorder=DropsOne),
     }
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         running = {name: pool.submit(part) for name, part in parts.items()}
         return {name: future.result() for name, future in running.items()}
 
@@ -72,13 +83,13 @@ def test_the_honest_client_is_exact_in_every_mode(
 ) -> None:
     result = results["honest"]
     assert result.passed, result.detail
-    assert len(result.rows) == len(MODES) * len(KINDS)
     assert {row.mode: row.wrong for row in result.sockets if row.wrong} == {}
-    injected = len(result.rows) * COUNT // EVERY + 2 * (
-        len(SOCKET_MODES) - 2
-    )  # of sockets, ok and fragments are no fault
-    assert result.injected == result.reported == injected
-    assert all(row.arrivals == row.issued == row.recorded == COUNT for row in result.rows)
+    assert len(result.rows) == len(MODES) * len(KINDS) + len(CASES)
+    of_sockets = 2 * (len(SOCKET_MODES) - 2)  # ok and fragments are no fault
+    assert result.injected == result.reported == len(result.rows) * COUNT // EVERY + of_sockets
+    shaken = {row.mode for row in result.rows if row.arrivals == 0}
+    assert shaken == {f"tls/{kind}" for kind in SHAKEN} | {"h2/stranger", "h2/stall", "h2/http1"}
+    assert all(row.arrivals == row.issued == row.recorded == COUNT for row in result.rows if row.mode not in shaken)
     assert result.stall["low_ms"] - 25 <= result.stall["true_ms"] <= result.stall["high_ms"] + 25
     assert SelfTestResult.from_json(result.to_json()) == result
 
@@ -99,6 +110,15 @@ def test_eof_taken_as_ok_is_red(results: dict[str, SelfTestResult]) -> None:
     lies = {f"half_body/{kind}" for kind, _ in KINDS}
     assert lies <= red_rows(result)
     assert all((row.injected, row.reported) == (COUNT // EVERY, 0) for row in result.rows if row.mode in lies)
+
+
+def test_a_stream_sent_again_after_a_goaway_is_red(results: dict[str, SelfTestResult]) -> None:
+    result = results["sends_again"]
+    assert not result.passed
+    assert red_rows(result) == {"h2/goaway"}
+    (row,) = [row for row in result.rows if row.mode == "h2/goaway"]
+    assert (row.injected, row.reported, row.issued, row.distinct) == (row.arrivals // EVERY, 0, COUNT, COUNT)
+    assert row.arrivals > COUNT
 
 
 def test_one_dropped_sample_is_red(results: dict[str, SelfTestResult]) -> None:

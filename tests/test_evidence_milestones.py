@@ -111,9 +111,10 @@ def test_faults_are_told_from_the_flip() -> None:
         event(6, "fault.healed", kind="evict"),
         event(7, "fault.injected", kind="pause", asked_ms=50),
     )
+    told = {"target": "", "move": "", "effect": ""}
     assert scenario_record(timeline, [])["faults"] == [
-        {"kind": "evict", "asked_ms": 100.0, "reached_ms": 400.0, "healed": True},
-        {"kind": "pause", "asked_ms": 50, "reached_ms": None, "healed": False},
+        {"kind": "evict", "asked_ms": 100.0, "reached_ms": 400.0, "healed": True, **told},
+        {"kind": "pause", "asked_ms": 50, "reached_ms": None, "healed": False, **told},
     ]
 
 

@@ -259,7 +259,7 @@ def test_a_scenario_looks_for_what_was_left_before_it_makes_anything(
         raise ConfigurationError("left")
 
     nothing: Any = None
-    scenario: Any = SimpleNamespace(path="service", changes=())
+    scenario: Any = SimpleNamespace(path="service", folder=Path(), journal=None, changes=())
     cluster: Any = SimpleNamespace(kubectl=Path())
     with pytest.raises(ConfigurationError, match="left"):
         start(config, cluster, Place("shop", 0, nothing, check=left), scenario)

@@ -41,7 +41,7 @@ class World(FakeKube):
             self.status = {"pause": "paused", "unpause": "running"}[words[0]]
         return SimpleNamespace(stdout=f"{self.status}\n")
 
-    def objects(self, namespace: str, resource: str, group: str) -> list[dict[str, Any]]:
+    def objects(self, namespace: str, resource: str, group: str = "v1", selector: str = "") -> list[dict[str, Any]]:
         if resource == "ingresses":
             return list(self.ingresses.values())
         names = [name for space, kind, name in RESTARTED.values() if (space, f"{kind}s") == (namespace, resource)]

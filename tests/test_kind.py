@@ -143,6 +143,12 @@ def test_the_key_tells_what_a_cluster_was_made_of(machine: Machine) -> None:
     assert machine.cluster().key in keys
 
 
+def test_a_cluster_that_lacks_a_port_is_another_one(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = machine.cluster().key
+    monkeypatch.setattr(ports, "NODE_PORTS", ports.NODE_PORTS[:-1])
+    assert machine.cluster().key != now
+
+
 # -- health -----------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from harness.checks import (  # registered by their import
     caught,
     cutover,
     delays,
+    faults,
     half_open,
     keepalive,
     probes,
@@ -12,6 +13,7 @@ from harness.checks import (  # registered by their import
     requests,
     sockets,
     standing,
+    streams,
     twins,
 )
 
@@ -20,6 +22,7 @@ __all__ = [
     "caught",
     "cutover",
     "delays",
+    "faults",
     "half_open",
     "keepalive",
     "probes",
@@ -27,5 +30,6 @@ __all__ = [
     "requests",
     "sockets",
     "standing",
+    "streams",
     "twins",
 ]

@@ -21,7 +21,7 @@ def answered_within(
     *,
     seconds: float,
     after: float | None = 3.0,
-    classes: Sequence[str] = ("fresh", "busy", "idle", "post"),
+    classes: Sequence[str] = ("fresh", "busy", "idle", "post", "tls", "h2"),
 ) -> Finding:
     """Every request is answered within `seconds` of when it was due; one that counts as lost never is.
 

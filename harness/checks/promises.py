@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from harness.checks.moment import Moment
 from harness.checks.promise import Promise
 
-CUTOVER: Final = "cutover"
-ROLLBACK: Final = "rollback"
+CUTOVER: Final = Moment("cutover")
+ROLLBACK: Final = Moment("rollback")
 START: Final = "start"
 """For `only`: from the first request on."""
 
@@ -26,7 +27,9 @@ def nothing_lost(classes: Iterable[str] | None = None) -> Promise:
 
 
 def answered_within(
-    seconds: float = 0.9, after: float | None = 3.0, classes: Iterable[str] = ("fresh", "busy", "idle", "post")
+    seconds: float = 0.9,
+    after: float | None = 3.0,
+    classes: Iterable[str] = ("fresh", "busy", "idle", "post", "tls", "h2"),
 ) -> Promise:
     """Around each move (1 s before to `after` seconds after it; None: always) every answer comes within `seconds`.
 
@@ -71,6 +74,11 @@ def cutover_happened() -> Promise:
     return Promise("cutover_happened")
 
 
+def never_empty() -> Promise:
+    """Under load the Service always has a ready endpoint."""
+    return Promise("never_empty")
+
+
 def never_served(revision: str) -> Promise:
     """No user ever saw this revision."""
     return Promise("never_served", {"revision": revision})
@@ -110,6 +118,14 @@ def sockets_clean(on: str | None = None, reconnect: float = 2.5, peak: float = 0
 def half_open_noticed(within: float = 3.0) -> Promise:
     """Each socket whose peer vanished without a word is given up within so many seconds."""
     return Promise("half_open_noticed", {"within": float(within)})
+
+
+def outage(classes: Iterable[str], at_most: float, at_least: float = 0.0) -> Promise:
+    """Only these classes lose or wait, none longer at a time than `at_most` s; the longest lasts `at_least` s.
+
+    Each outage is judged by both its bounds: one that only may have been too long (or too short) is inconclusive.
+    """
+    return Promise("outage", {"classes": _names(classes), "at_most": float(at_most), "at_least": float(at_least)})
 
 
 def rolled_back_by_watch() -> Promise:
@@ -168,6 +184,16 @@ def idle_close(level: str = "") -> Promise:
 def affinity(pods: int = 1, within: float = 2.0) -> Promise:
     """Before and after each move, one address reaches at most so many pods through each node."""
     return Promise("affinity", {"pods": pods, "within": float(within)})
+
+
+def finishes_where_it_began(*classes: str, at_least: int = 3) -> Promise:
+    """What is in flight at each move, at least `at_least` of each class, is answered by the side that users leave."""
+    return Promise("finishes_where_it_began", {"classes": classes, "at_least": at_least})
+
+
+def goaway_first() -> Promise:
+    """The server closes no HTTP/2 connection without a GOAWAY before, and none on which it still owes an answer."""
+    return Promise("goaway_first")
 
 
 def arrives_once() -> Promise:

@@ -6,10 +6,10 @@ import numpy as np
 
 from harness.checks.finding import FAIL, INCONCLUSIVE, PASS, Finding
 from harness.checks.registry import check
+from harness.evidence.faults import answer_to
 from harness.evidence.ledger import ledger as lines_of
 from harness.evidence.samples import UNSENT
 from harness.evidence.statistics import budget, lag_by_class
-from harness.evidence.summary import answer_to
 from harness.evidence.timeline import SECOND, Timeline
 
 NEAR_NS = 2 * SECOND
@@ -73,10 +73,20 @@ def self_test(timeline: Timeline) -> Finding | None:
 
 @check("near_flip", standing=True)
 def near_flip(
-    timeline: Timeline, *, fresh: int = 300, busy: int = 100, post: int = 10, slow: int = 5, idle: int = 2
+    timeline: Timeline,
+    *,
+    fresh: int = 300,
+    busy: int = 100,
+    post: int = 10,
+    slow: int = 5,
+    idle: int = 2,
+    tls: int = 20,
+    h2: int = 40,
+    h2_slow: int = 5,
 ) -> Finding | None:
     """Enough requests of each class that ran were under way within 2 s of each flip."""
     enough = {"fresh": fresh, "busy": busy, "post": post, "slow": slow, "idle": idle}
+    enough |= {"tls": tls, "h2": h2, "h2_slow": h2_slow}
     flips = timeline.flips()
     if not timeline.loaded or not flips:
         return None
@@ -91,7 +101,7 @@ def near_flip(
             near = (samples["sent"] <= (move.sent_ns or 0) + NEAR_NS) & (
                 samples["end"] >= (move.sent_ns or 0) - NEAR_NS
             )
-            if spec.name == "slow":
+            if spec.name in ("slow", "h2_slow"):
                 near &= samples["end"] - samples["sent"] >= SLOW_NS
             count = int(np.count_nonzero(near & (samples["sent"] > 0) & (samples["outcome"] != UNSENT)))
             if least is None or count / max(wanted, 1) < least[0]:

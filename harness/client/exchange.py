@@ -30,7 +30,9 @@ class Request:
 
     __slots__ = (
         "_body",
+        "_fields",
         "_prefix",
+        "_raw",
         "_suffix",
         "expected",
         "head_only",
@@ -68,7 +70,12 @@ class Request:
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self._prefix = ("\r\n".join(lines) + f"\r\n{REQUEST_ID}: ").encode("latin-1")
         self._body = body if "{id}" in body else ""
-        raw = b"" if self._body else body.encode()
+        self._raw = raw = b"" if self._body else body.encode()
+        self._fields = [
+            *((b":method", method.encode()), (b":scheme", b"https")),
+            *((b":authority", host.encode()), (b":path", path.encode())),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()),
+        ]
         sized = bool(raw) or method in ("POST", "PUT", "PATCH")
         length = f"\r\nContent-Length: {len(raw)}" if sized else ""
         self._suffix = length.encode() + b"\r\n\r\n" + raw
@@ -80,6 +87,12 @@ class Request:
             return self._prefix + ident + self._suffix
         raw = self._body.replace("{id}", request_id).encode()
         return b"%b%b\r\nContent-Length: %d\r\n\r\n%b" % (self._prefix, ident, len(raw), raw)
+
+    def fields(self, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """The header fields and the body of one request, as HTTP/2 sends them (RFC 9113 8.3.1)."""
+        raw = self._body.replace("{id}", request_id).encode() if self._body else self._raw
+        sized = [(b"content-length", b"%d" % len(raw))] if raw else []
+        return [*self._fields, (REQUEST_ID.lower().encode(), request_id.encode("latin-1")), *sized], raw
 
 
 class Answer:

@@ -119,15 +119,18 @@ class AnswerReader:
             raise FramingError("bytes after the answer", complete=True)
         return True
 
-    def feed_eof(self) -> str:
+    def feed_eof(self, *, whole: bool = True) -> str:
         """Take the peer's FIN.
+
+        Args:
+            whole: it can be trusted to end the message: over TLS only close_notify can (RFC 9112 9.8).
 
         Returns:
             "none" where it completes the answer or came after it, "closed" within the headers or before them,
             "truncated" within the body.
 
         """
-        if self._state in (_UNTIL_CLOSE, _DONE):
+        if self._state == _DONE or (self._state == _UNTIL_CLOSE and whole):
             self._state = _DONE
             return "none"
         return "closed" if self._state == _HEAD else "truncated"

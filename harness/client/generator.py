@@ -14,6 +14,7 @@ from harness.client.plan import LoadPlan
 from harness.client.recorder import Recorder
 from harness.client.socket_recorder import SocketRecorder
 from harness.client.sockets import SocketClass
+from harness.client.transports import Transports
 from harness.evidence.sockets import CLASS as SOCKETS
 
 CLOCK_EVERY_S: Final = 5.0
@@ -34,6 +35,7 @@ class Generator:
 
     Raises:
         OSError: the record can't be made in the plan's folder.
+        ConfigurationError: the plan's authorities can't be read.
 
     """
 
@@ -55,8 +57,9 @@ class Generator:
         self._begun = False
         self._t0 = 0
         self._ran: set[str] = set()
+        ways = Transports(plan, spawn)
         self.pacers = {
-            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep)
+            name: Pacer(plan, name, code, self._recorder, spawn, on_sample=on_sample, sleep=sleep, **ways.of(name))
             for code, name in enumerate(plan.classes)
         }
         self.sockets: SocketClass | None = None

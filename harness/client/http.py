@@ -8,9 +8,9 @@ from __future__ import annotations
 import errno
 import itertools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic_ns
-from typing import Final
+from typing import Final, Protocol
 
 from harness.client.exchange import Answer, Request
 from harness.client.framing import AnswerReader
@@ -32,7 +32,17 @@ _UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EH
 _OURS: Final = frozenset(
     {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EACCES, errno.EPERM}
 )
-_next_connection: Callable[[], int] = itertools.count(1).__next__
+next_connection: Callable[[], int] = itertools.count(1).__next__
+
+
+class Wire(Protocol):
+    """What a connection needs of its socket: one of the system's, or one with TLS in between."""
+
+    def settimeout(self, seconds: float, /) -> None: ...  # noqa: D102 - as socket.socket's
+    def send(self, data: bytes, /) -> int: ...  # noqa: D102
+    def sendall(self, data: memoryview, /) -> None: ...  # noqa: D102
+    def recv(self, size: int, flags: int = 0, /) -> bytes: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class Connection:
@@ -57,7 +67,7 @@ class Connection:
         self.entry = entry
         self.ident = 0
         self.nth = 0
-        self._sock: socket.socket | None = None
+        self._sock: Wire | None = None
         self._wait = 0.0
         self._reader: AnswerReader | None = None
         self._reads: Request | None = None
@@ -104,7 +114,7 @@ class Connection:
             return self._send_failed(answer, request, error, count)
         return self._read(sock, request, answer)
 
-    def _peek(self, sock: socket.socket, timeout_s: float) -> bytes | None:
+    def _peek(self, sock: Wire, timeout_s: float) -> bytes | None:
         """None: quiet, as it should be. b"": FIN or RST was there before the send. Else bytes that nobody asked for."""
         try:
             sock.settimeout(0.0)
@@ -116,34 +126,11 @@ class Connection:
         except OSError:
             return b""
 
-    def _open(self, request: Request, answer: Answer) -> socket.socket | None:
+    def _open(self, request: Request, answer: Answer) -> Wire | None:
         self.nth = 0
-        answer.conn = self.ident = _next_connection()
-        sock = None
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(request.timeout_s)
-            self._wait = request.timeout_s
-            sock.connect((self.host, self.port))
-        except OSError as error:
-            if sock is not None:
-                sock.close()
-            code = error.errno
-            if isinstance(error, socket.gaierror):
-                self._over(answer, FAILED, "dns", str(error))
-            elif isinstance(error, TimeoutError):
-                self._over(answer, FAILED, "connect_timeout", str(error))
-            elif code in _OURS:
-                self._over(answer, UNSENT, "none", str(error))
-                answer.sent = 0
-            elif code == errno.ECONNREFUSED:
-                self._over(answer, FAILED, "connect_refused", str(error))
-            elif code in _RESET:
-                self._over(answer, FAILED, "connect_reset", str(error))
-            else:
-                self._over(answer, FAILED, "unreachable", str(error))
-            return None
+        answer.conn = self.ident = next_connection()
+        sock = connect(self.host, self.port, request.timeout_s, answer)
+        self._wait = request.timeout_s
         self._sock = sock
         return sock
 
@@ -161,7 +148,7 @@ class Connection:
             return self._over(answer, outcome, "idle_reset", f"send: {error}")
         return self._over(answer, outcome, "reset" if count else "connect_reset", f"send: {error}")
 
-    def _read(self, sock: socket.socket, request: Request, answer: Answer) -> Answer:
+    def _read(self, sock: Wire, request: Request, answer: Answer) -> Answer:
         reader = self._reader
         if reader is None or self._reads is not request:
             identity = request.identity
@@ -185,7 +172,7 @@ class Connection:
                 data = sock.recv(RECV_BYTES)
                 now = monotonic_ns()
                 if not data:
-                    return self._finished(answer, request, reader, reader.feed_eof(), now)
+                    return self._finished(answer, request, reader, reader.feed_eof(whole=self._told_its_end()), now)
                 if not answer.first_byte:
                     answer.first_byte = now
                 if reader.feed(data):
@@ -205,7 +192,7 @@ class Connection:
             return self._cut(answer, request, "reset", str(error))
 
     def _finished(self, answer: Answer, request: Request, reader: AnswerReader, error: str, now: int) -> Answer:
-        answer.status = status = reader.status
+        answer.status = reader.status
         answer.end = now
         if error != "none":
             self.close()
@@ -213,14 +200,11 @@ class Connection:
         if reader.close:
             answer.flags |= FLAG_SERVER_CLOSE
             self.close()
-        identity = request.identity
-        answer.revision, answer.pod = identity.extract(reader.headers, reader.body if identity.needs_body else b"")
-        if status in request.expected:
-            return answer
-        answer.outcome = FAILED
-        # An answer with the application's revision is the application's own, any other 5xx is a proxy's.
-        answer.error = "unexpected_status" if status < 500 else "app_5xx" if answer.revision else "proxy_5xx"
-        return answer
+        return settle(answer, request, reader.headers, reader.body if request.identity.needs_body else b"")
+
+    def _told_its_end(self) -> bool:
+        """Whether the peer's FIN is known to be its own."""
+        return True
 
     def _cut(self, answer: Answer, request: Request, error: str, detail: str) -> Answer:
         if answer.nth > 1 and not answer.first_byte:
@@ -231,8 +215,53 @@ class Connection:
 
     @staticmethod
     def _over(answer: Answer, outcome: int, error: str, detail: str, now: int = 0) -> Answer:
-        answer.outcome = outcome
-        answer.error = error
-        answer.detail = detail
-        answer.end = now or monotonic_ns()
+        return over(answer, outcome, error, detail, now)
+
+
+def over(answer: Answer, outcome: int, error: str, detail: str, now: int = 0) -> Answer:
+    """End an attempt that went wrong: how, in which class, why, and when (0: now)."""
+    answer.outcome = outcome
+    answer.error = error
+    answer.detail = detail
+    answer.end = now or monotonic_ns()
+    return answer
+
+
+def settle(answer: Answer, request: Request, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
+    """End an attempt whose answer, with `answer.status`, is complete: whose it is, and whether it is the right one."""
+    answer.revision, answer.pod = request.identity.extract(headers, body)
+    if answer.status in request.expected:
         return answer
+    answer.outcome = FAILED
+    # An answer with the application's revision is the application's own, any other 5xx is a proxy's.
+    answer.error = "unexpected_status" if answer.status < 500 else "app_5xx" if answer.revision else "proxy_5xx"
+    return answer
+
+
+def connect(host: str, port: int, timeout_s: float, answer: Answer) -> socket.socket | None:
+    """A connected socket with this time-out; or None, and the attempt is over."""
+    sock = None
+    try:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout_s)
+        sock.connect((host, port))
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        code = error.errno
+        if isinstance(error, socket.gaierror):
+            over(answer, FAILED, "dns", str(error))
+        elif isinstance(error, TimeoutError):
+            over(answer, FAILED, "connect_timeout", str(error))
+        elif code in _OURS:
+            over(answer, UNSENT, "none", str(error))
+            answer.sent = 0
+        elif code == errno.ECONNREFUSED:
+            over(answer, FAILED, "connect_refused", str(error))
+        elif code in _RESET:
+            over(answer, FAILED, "connect_reset", str(error))
+        else:
+            over(answer, FAILED, "unreachable", str(error))
+        return None
+    return sock

@@ -17,7 +17,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 GOOD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Toy-Version: toy\r\nX-Toy-Pod: toy-0\r\n\r\nok"
 PARTIAL: Final = {
@@ -169,21 +169,26 @@ def _consume(connection: socket.socket, size: int) -> None:
 class ToyProcess:
     """The toy server as a child process; a context manager.
 
+    Args:
+        module: the server's.
+
     Attributes:
         port: where it listens on 127.0.0.1.
+        hello: what the child told first, an object with "port".
         process: the child, for SIGSTOP and SIGCONT.
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "harness.client.misbehave") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.client.misbehave"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        self.port = int(self._line())
+        self.hello: Any = json.loads(self._line())
+        self.port = int(self.hello["port"])
 
     def report(self) -> dict[str, dict[str, int]]:
         """`ToyServer.report`, by path."""
@@ -202,7 +207,7 @@ class ToyProcess:
             if stream is not None:
                 stream.close()
 
-    def __enter__(self) -> ToyProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
@@ -221,7 +226,7 @@ def main() -> None:
     """Print the port; answer each line on standard input with a report; end with standard input."""
     server = ToyServer()
     threading.Thread(target=server.serve, daemon=True).start()
-    sys.stdout.write(f"{server.port}\n")
+    sys.stdout.write(json.dumps({"port": server.port}) + "\n")
     sys.stdout.flush()
     for _ in sys.stdin:
         sys.stdout.write(json.dumps(server.report()) + "\n")

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from harness.client.exchange import Answer, Request
 from harness.client.http import Connection
@@ -30,6 +30,27 @@ BURST: Final = 32
 EXTRA_IDLE_NS: Final = 1_000_000_000
 """A further connection of a kept class goes when unused for this long: below any server's keep-alive time-out."""
 GRACE_S: Final = 1.0
+
+
+class Way(Protocol):
+    """What an attempt is made on: a connection, or something that has some."""
+
+    @property
+    def entry(self) -> int: ...  # noqa: D102 - as Connection's
+
+    def attempt(self, request: Request, request_id: str) -> Answer: ...  # noqa: D102
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Ways(Protocol):
+    """Kept connections of a class, or of several together."""
+
+    def take(self, k: int, now: int) -> Way: ...  # noqa: D102 - as Pool's
+
+    def give(self, connection: Any, now: int) -> None: ...  # noqa: D102
+
+    def close(self) -> None: ...  # noqa: D102
 
 
 class Pool:
@@ -93,6 +114,7 @@ class Pacer:
         spawn: starts ``spawn(function, *args)`` beside this one: gevent.spawn, or a thread's start.
         on_sample: called after each sample.
         connection: makes a connection from (host, port, entry number).
+        ways: kept connections, shared perhaps; by default the class's own.
         sleep: pauses for seconds.
 
     """
@@ -107,6 +129,7 @@ class Pacer:
         *,
         on_sample: OnSample | None = None,
         connection: Callable[[str, int, int], Connection] = Connection,
+        ways: Ways | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
@@ -126,7 +149,7 @@ class Pacer:
         self._connection = connection
         self._lock = threading.Lock()
         size = plan.connections_of(name)
-        self._pool = Pool(plan.entries, size, self._connect) if size else None
+        self._pool: Ways | None = ways or (Pool(plan.entries, size, self._connect) if size else None)
         self._round = math.lcm(len(self._requests), len(plan.entries), max(size, 1))
 
     def run(self, t0_ns: int, until_ns: int) -> None:
@@ -177,7 +200,7 @@ class Pacer:
             else:
                 self.in_flight += 1
                 if self._pool is not None:
-                    connection = self._pool.take(k, time.monotonic_ns())
+                    connection: Way = self._pool.take(k, time.monotonic_ns())
                 else:
                     connection = self._connect(k % len(self._entries))
         if full:
@@ -188,7 +211,7 @@ class Pacer:
         else:
             self._spawn(self._attempt, k, due, connection)
 
-    def _attempt(self, k: int, due: int, connection: Connection) -> None:
+    def _attempt(self, k: int, due: int, connection: Way) -> None:
         # An exception here is a defect of the client: the sample stays open, and so does the ledger.
         answer = connection.attempt(self.request(k), f"{self._tag}{k}")
         if self._pool is None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from harness.client import secrets
 from harness.client.exchange import Request
 from harness.client.identity import Identity
-from harness.client.plan_check import check, check_headers
+from harness.client.plan_check import SECURE, check, check_headers
 from harness.client.socket_plan import SocketPlan
 from harness.errors import ConfigurationError
 
@@ -24,7 +24,9 @@ PARENT: Final = "BG_LOAD_PARENT"
 
 KEPT: Final = frozenset({"busy", "idle"})
 """Classes whose connections live on; the others open one per request."""
-LATE: Final = frozenset({"slow"})
+MULTIPLEXED: Final = frozenset({"h2", "h2_slow"})
+"""Classes that share HTTP/2 connections, one to each entry."""
+LATE: Final = frozenset({"slow", "h2_slow"})
 """Classes whose first answer comes only after seconds: what is under way is seen by the class's record alone."""
 IDLE_GAP_S: Final = 5.0
 """uvicorn's default keep-alive time-out: requests this far apart on one connection meet its idle close."""
@@ -32,11 +34,12 @@ IDLE_GAP_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One way in: an address, a port, and the node that they belong to."""
+    """One way in: an address, a port, the node that they belong to, and the port for TLS, 0 for none."""
 
     host: str
     port: int
     node: str
+    tls_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class LoadPlan:
         users: how many users run these tasks.
         sockets: WebSockets beside the classes; None: none.
         turns: instead of path, method, headers, body, statuses and time-out above, where there are any.
+        ca: absolute path of the PEM file with the authorities that TLS trusts; "": the system's.
 
     Headers and bodies hold ``${NAME}`` as the configuration does; `requests` fills in this process' environment.
 
@@ -141,9 +145,15 @@ class LoadPlan:
     locustfile: str = ""
     users: int = 0
     sockets: SocketPlan | None = None
+    ca: str = ""
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def secure(self) -> bool:
+        """Whether any class enters by TLS."""
+        return not set(SECURE).isdisjoint(self.classes)
 
     def requests(self, name: str) -> tuple[Request, ...]:
         """What one class sends in turn, each request as often as its weight says.

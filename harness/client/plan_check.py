@@ -14,7 +14,9 @@ from harness.evidence.samples import METHODS
 if TYPE_CHECKING:
     from harness.client.plan import ClassPlan, LoadPlan, Turn
 
-CLASSES: Final = ("fresh", "busy", "idle", "slow", "post")
+CLASSES: Final = ("fresh", "busy", "idle", "slow", "post", "tls", "h2", "h2_slow")
+SECURE: Final = ("tls", "h2", "h2_slow")
+"""Classes that enter by TLS."""
 MAX_SECONDS: Final = 4 * 3600.0
 MAX_RATE: Final = 2_000.0
 """Requests per second of all classes together."""
@@ -53,6 +55,12 @@ def check(plan: LoadPlan) -> None:
         _require(
             isinstance(entry.port, int) and 0 < entry.port < 65_536, f"port {entry.port!r}", "give a port of 1 to 65535"
         )
+        _require(
+            isinstance(entry.tls_port, int) and (0 < entry.tls_port < 65_536 or not plan.secure),
+            f"port {entry.tls_port!r} for TLS",
+            "give a port of 1 to 65535, or no class that needs it",
+        )
+    _require(plan.ca == "" or Path(plan.ca).is_absolute(), "a relative ca", "an absolute path, or none")
     _require(_text(plan.host_header, _HOST), f"Host header {plan.host_header!r}", "give a host name")
     _require(_text(plan.run_tag, _TAG), f"run tag {plan.run_tag!r}", "1 to 64 letters, digits, dots, dashes")
     _require(Path(plan.folder).is_absolute(), f"folder {plan.folder!r} is relative", "give an absolute path")

@@ -19,16 +19,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from harness.client.exchange import Request
 from harness.client.http import Connection
 from harness.client.identity import Identity
+from harness.client.lanes import Lane
 from harness.client.misbehave import MODES, ToyProcess
+from harness.client.misbehave_tls import ToyTlsProcess
 from harness.client.recorder import Recorder
+from harness.client.rows import Row, judged, told
+from harness.client.selftest_tls import secure_rows
 from harness.client.socket_selftest import SocketRow, SocketSetup, in_own_process, run_sockets
 from harness.client.stopped import TIMEOUT_S, Setup, guarded, read_samples, stop_a_server
-from harness.evidence.samples import ERRORS, FLAG_RETRIABLE, OK, UNSENT, Samples
+from harness.evidence.samples import Samples
 
 EVERY: Final = 6
 COUNT: Final = 18
@@ -51,38 +53,6 @@ ERROR_OF: Final = {
 """The class that each mode must be told as; without a byte of the answer on a reused connection, its idle_ twin."""
 SILENT: Final = frozenset({"fin", "rst", "unread"})
 KINDS: Final = (("kept", "GET"), ("fresh", "GET"), ("post", "POST"))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One mode on one kind of connection.
-
-    Args:
-        mode: as in `harness.client.misbehave`, with the kind of connection.
-        error: the class it must be told as.
-        injected: misbehaviors that the server counts.
-        reported: lost samples of that class in the record.
-        lost: lost samples in the record.
-        issued: requests handed to the client.
-        recorded: samples in the record.
-        arrivals: requests that the server saw.
-        distinct: different request ids among them.
-        retriable: samples flagged as retriable.
-        passed: all of it fits.
-
-    """
-
-    mode: str
-    error: str
-    injected: int
-    reported: int
-    lost: int
-    issued: int
-    recorded: int
-    arrivals: int
-    distinct: int
-    retriable: int
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,25 +99,36 @@ def run_selftest(
     connect: Callable[[str, int, int], Connection] = Connection,
     recorder: Callable[[Path], Recorder] = Recorder,
     sockets: SocketSetup | None = None,
+    lane: Callable[..., Lane] = Lane,
 ) -> SelfTestResult:
-    """Run every mode on every kind of connection and on sockets, and stop a server for exactly one second.
+    """Run every mode on every kind of connection, by TLS too, and on sockets; stop a server for exactly one second.
 
     Args:
         seconds_bound: the test is red if it takes longer.
         connect: makes a connection from host, port and entry; other than the default only in tests.
         recorder: makes a record in a folder; other than the default only in tests.
         sockets: the parts of the WebSockets' client; by default in a process of its own.
+        lane: makes a way by HTTP/2, as `Lane`; other than the default only in tests.
 
     """
     begun = time.monotonic()
-    setup = Setup(connect, recorder)
+    setup = Setup(connect, recorder, lane)
     with tempfile.TemporaryDirectory(prefix="selftest-") as folder, ToyProcess() as bad, ToyProcess() as stopped:
         (modes := Path(folder) / "modes").mkdir()
         (stall := Path(folder) / "stall").mkdir()
         outcome: dict[str, float] = {}
         beside = threading.Thread(target=guarded, args=(setup, stop_a_server, stopped, stall, outcome), daemon=True)
         beside.start()
+        secure: list[Row] = []
+        with_tls = threading.Thread(
+            target=guarded, args=(setup, _secure, Path(folder), begun + seconds_bound, secure), daemon=True
+        )
+        with_tls.start()
         rows = _modes(setup, bad, modes, begun + seconds_bound)
+        with_tls.join(max(0.0, begun + seconds_bound - time.monotonic()))
+        if not secure and not setup.errors:
+            setup.errors.append(f"the part with TLS was not over within {seconds_bound:g} s")
+        rows += secure
         beside.join(max(0.0, begun + seconds_bound - time.monotonic()))
         if beside.is_alive():
             setup.errors.append(f"the stopped server's part was not over within {seconds_bound:g} s")
@@ -160,7 +141,7 @@ def run_selftest(
     seconds = time.monotonic() - begun
     if seconds > seconds_bound:
         setup.errors.append(f"took {seconds:.1f} s, bound {seconds_bound:g} s")
-    wrong = [_told(row) for row in rows if not row.passed] + setup.errors
+    wrong = [told(row) for row in rows if not row.passed] + setup.errors
     wrong += [f"sockets, {row.mode}: {row.wrong}" for row in socket_rows if row.wrong]
     return SelfTestResult(
         passed=not wrong,
@@ -203,12 +184,10 @@ def in_subprocess(seconds_bound: float = 10.0) -> SelfTestResult:
     return SelfTestResult(False, 0, 0, (), {}, detail, seconds_bound)
 
 
-def _told(row: Row) -> str:
-    return (
-        f"{row.mode}: injected {row.injected}, reported {row.reported} as {row.error} of {row.lost} lost, "
-        f"issued {row.issued}, recorded {row.recorded}, arrivals {row.arrivals} ({row.distinct} ids), "
-        f"retriable {row.retriable}"
-    )
+def _secure(setup: Setup, folder: Path, deadline: float, rows: list[Row]) -> None:
+    (folder / "tls").mkdir()
+    with ToyTlsProcess() as server:
+        rows += secure_rows(setup, server, folder / "tls", deadline)
 
 
 def _modes(setup: Setup, server: ToyProcess, folder: Path, deadline: float) -> list[Row]:
@@ -239,6 +218,13 @@ def _modes(setup: Setup, server: ToyProcess, folder: Path, deadline: float) -> l
     ]
 
 
+def _judge(mode: str, kind: str, method: str, issued: int, samples: Samples, seen: dict[str, int]) -> Row:
+    quiet = kind == "kept" and mode in SILENT
+    error = f"idle_{ERROR_OF[mode]}" if quiet else ERROR_OF[mode]
+    retriable = quiet and method == "GET"
+    return judged(f"{mode}/{kind}", error, issued, samples, seen, count=COUNT, every=EVERY, retriable=retriable)
+
+
 def _request(path: str, method: str, timeout_s: float) -> Request:
     identity = Identity(revision_header="X-Toy-Version", pod_header="X-Toy-Pod")
     body = "{id}" if method == "POST" else ""
@@ -256,39 +242,6 @@ def _row(setup: Setup, port: int, record: Recorder, code: int, kind: str, reques
                 connection.close()
 
 
-def _judge(mode: str, kind: str, method: str, issued: int, samples: Samples, seen: dict[str, int]) -> Row:
-    error = ERROR_OF[mode]
-    quiet = kind == "kept" and mode in SILENT
-    if quiet:
-        error = f"idle_{error}"
-    bad = samples[samples["outcome"] != OK]
-    injected = seen.get("injected", 0)
-    reported = int(np.count_nonzero(bad["error"] == ERRORS.index(error)))
-    retriable = int(np.count_nonzero(samples["flags"] & FLAG_RETRIABLE))
-    arrivals, distinct = seen.get("arrivals", 0), seen.get("distinct", 0)
-    counts = {issued, len(samples), len(np.unique(samples["seq"])), arrivals, distinct}
-    passed = (
-        counts == {COUNT}
-        and injected == COUNT // EVERY
-        and reported == injected == len(bad)
-        and retriable == (injected if quiet and method == "GET" else 0)
-        and not np.any(samples["outcome"] == UNSENT)
-    )
-    return Row(
-        mode=f"{mode}/{kind}",
-        error=error,
-        injected=injected,
-        reported=reported,
-        lost=len(bad),
-        issued=issued,
-        recorded=len(samples),
-        arrivals=arrivals,
-        distinct=distinct,
-        retriable=retriable,
-        passed=passed,
-    )
-
-
 def main() -> int:
     """Run the self-test and tell the result on standard output."""
     parser = argparse.ArgumentParser(prog="python -m harness.client.selftest", description=__doc__)
@@ -302,7 +255,7 @@ def main() -> int:
         sys.stdout.write(result.to_json() + "\n")
     else:
         for row in result.rows:
-            sys.stdout.write(f"{'ok ' if row.passed else 'RED'} {_told(row)}\n")
+            sys.stdout.write(f"{'ok ' if row.passed else 'RED'} {told(row)}\n")
         for one in result.sockets:
             sys.stdout.write(f"{'RED' if one.wrong else 'ok '} sockets/{one.mode}: {one.wrong or one.injected}\n")
         sys.stdout.write(f"{'pass' if result.passed else 'FAIL: ' + result.detail} in {result.seconds:.1f} s\n")

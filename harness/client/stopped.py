@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from harness.client.http import Connection
+from harness.client.lanes import Lane
 from harness.client.misbehave import ToyProcess
 from harness.client.pacer import Pacer
 from harness.client.plan import ClassPlan, Entry, LoadPlan
@@ -37,6 +38,7 @@ class Setup:
 
     connect: Callable[[str, int, int], Connection] = Connection
     recorder: Callable[[Path], Recorder] = Recorder
+    lane: Callable[..., Lane] = Lane
     errors: list[str] = field(default_factory=list)
 
 
@@ -72,7 +74,7 @@ def stop_a_server(setup: Setup, server: ToyProcess, folder: Path, outcome: dict[
     until = t0 + int((STOP_AFTER_S + STOP_S + TAIL_S) * 1e9)
     threads = []
     for code, name in enumerate(plan.classes):
-        pacer = Pacer(plan, name, code, record, _spawn_thread, connection=setup.connect)
+        pacer = Pacer(plan, name, code, record, spawn_thread, connection=setup.connect)
         threads.append(threading.Thread(target=pacer.run, args=(t0, until), daemon=True))
         threads[-1].start()
     time.sleep(STOP_AFTER_S)
@@ -92,7 +94,8 @@ def stop_a_server(setup: Setup, server: ToyProcess, folder: Path, outcome: dict[
         setup.errors.append("stopped server: the ledger is open")
 
 
-def _spawn_thread(function: Callable[..., None], *args: object) -> None:
+def spawn_thread(function: Callable[..., None], *args: object) -> None:
+    """Start a function beside this one."""
     threading.Thread(target=function, args=args, daemon=True).start()
 
 

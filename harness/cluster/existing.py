@@ -17,7 +17,7 @@ from harness.cluster.kubeconfig import require_context
 from harness.cluster.owned import OWNED
 from harness.cluster.running import Node, Place
 from harness.cluster.store import Say, Store, cache_root
-from harness.cluster.targets import Target, entries
+from harness.cluster.targets import TLS, Target, entries, tls_ports
 from harness.errors import ConfigurationError, SetupError
 
 SMOKE_IMAGE = "localhost/bluegreen/smoke:1"
@@ -62,6 +62,7 @@ class Existing:
     nodes: Sequence[Node] = ()
     ledger: None = None
     engine: None = None
+    state: None = None
 
     @property
     def smoke_image(self) -> str:
@@ -104,6 +105,10 @@ class Existing:
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, name) of each named host."""
         return entries(self.options.targets, path, node_port)
+
+    def tls_ports(self) -> list[int]:
+        """The controller's port for TLS at each host named for the ingress path."""
+        return tls_ports(self.options.targets)
 
 
 @contextlib.contextmanager
@@ -158,6 +163,11 @@ def require_targets(options: Options) -> None:
             raise ConfigurationError(
                 f"--bg-target service={target.host}:{target.port} leads to a NodePort that isn't named",
                 "pass --bg-node-port too, or leave the port out: then the API picks a NodePort",
+            )
+        if target.path == TLS and target.host not in [host for host, _, _ in entries(options.targets, "ingress", 0)]:
+            raise ConfigurationError(
+                f"--bg-target tls={target.host}: no target of the ingress path has this host",
+                f"pass --bg-target ingress={target.host} too",
             )
 
 

@@ -1,4 +1,4 @@
-"""The ingress path: Contour with Envoy, behind one NodePort of every node."""
+"""The ingress path: Contour with Envoy, behind one NodePort of every node, and one for TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import yaml
 
 from harness import waiting
 from harness.cluster.kind import BlueGreenKind
-from harness.cluster.ports import INGRESS_NODE_PORT
+from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT
 from harness.cluster.store import Store
 from harness.errors import SetupError
 
@@ -39,7 +39,10 @@ def install(cluster: BlueGreenKind, store: Store, manifests: Path, envoy_image: 
             "patches": [
                 {
                     "target": {"kind": "Service", "name": "envoy"},
-                    "patch": f"- op: add\n  path: /spec/ports/0/nodePort\n  value: {INGRESS_NODE_PORT}\n",
+                    "patch": "".join(
+                        f"- op: add\n  path: /spec/ports/{at}/nodePort\n  value: {port}\n"
+                        for at, port in enumerate((INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT))  # as contour.yaml's
+                    ),
                 }
             ],
         }

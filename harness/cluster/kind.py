@@ -99,7 +99,8 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
     @property
     def key(self) -> str:
         """Identifies what the cluster was made of; another key means another cluster."""
-        return content_key({"image": self.image, "config": self.config({}), "engine": self.engine.name})
+        made_of = {"image": self.image, "config": self.config({}), "engine": self.engine.name}
+        return content_key({**made_of, "ports": ports.NODE_PORTS})  # a mapping can't be added later
 
     def config(self, mapped: dict[str, dict[int, int]]) -> dict[str, Any]:
         """Kind's configuration as data; ``mapped`` holds each node's NodePort -> host port."""
@@ -218,9 +219,7 @@ class BlueGreenKind(KindCluster):  # type: ignore[misc]
             )
 
     def tidy(self) -> None:
-        """Take away what a killed run left in a kept cluster: its namespaces, records, a stopped controller manager."""
-        control_plane = self.node_names()[0]
-        self.engine("exec", control_plane, "pkill", "-CONT", "-x", "kube-controller", what="go on", check=False)
+        """Take away what a killed run left in a kept cluster: its namespaces and records."""
         selector = "=".join(OWNED)
         left = self.kubectl("get", "namespaces", "--selector", selector, "-o", "name").split()
         for namespace in left:

@@ -43,6 +43,11 @@ class Kube:
         self.context = context
         self._api = api or connect(kubeconfig, context)
 
+    @property
+    def api(self) -> Api:
+        """What it speaks by, for what isn't a release's business."""
+        return self._api
+
     # -- the cluster ------------------------------------------------------------------------------------------
 
     def ready(self, timeout: float = 5.0) -> bool:

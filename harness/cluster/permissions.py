@@ -47,6 +47,8 @@ NAMESPACED = (
     Right("", "pods", "list", "how sides come up"),
     Right("", "pods", "watch", "how pods live and end, for the diagnosis"),
     Right("", "pods", "deletecollection", "the end of a scenario"),
+    Right("", "pods", "delete", "a fault: one pod goes"),
+    Right("", "pods/eviction", "create", "a fault: one pod goes, as in a drain"),
     Right("", "pods/log", "get", "why a pod isn't ready; the smoke check's answer"),
     Right("", "events", "list", "why a pod isn't ready"),
     Right("", "configmaps", "list", "the record of a failure"),
@@ -68,10 +70,7 @@ NAMESPACED = (
 """Needed in the namespace, whatever the application is."""
 WITH_ADMIN = (Right("", "pods/proxy", "get", "whether users are still on a side, by [admin]"),)
 WITH_DRAIN = (Right("", "pods/proxy", "create", "users made to leave a side, by [admin] drain"),)
-WITH_SWITCHES = (
-    Right("", "pods/proxy", "create", "the application's own switches, by [admin]"),
-    Right("", "pods", "delete", "how a deleted pod leaves"),
-)
+WITH_SWITCHES = (Right("", "pods/proxy", "create", "the application's own switches, by [admin]"),)
 PER_KIND = {
     "create": "an object of the manifests",
     "list": "what is in the namespace before, and left after",

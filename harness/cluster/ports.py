@@ -12,7 +12,8 @@ from harness.errors import SetupError
 
 INGRESS_NODE_PORT = 30900
 LEASED_NODE_PORTS = tuple(range(30901, 30908))
-NODE_PORTS = (INGRESS_NODE_PORT, *LEASED_NODE_PORTS)
+INGRESS_TLS_NODE_PORT = 30908
+NODE_PORTS = (INGRESS_NODE_PORT, *LEASED_NODE_PORTS, INGRESS_TLS_NODE_PORT)
 _RANGE = range(20000, 32000)  # below the ephemeral range (net.ipv4.ip_local_port_range starts at 32768)
 
 

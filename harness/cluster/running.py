@@ -59,6 +59,7 @@ class Cluster(Protocol):
     Attributes:
         nodes: every node.
         ledger: host folder that every node has mounted for arrival records.
+        state: host folder that lasts as long as the cluster.
         engine: the container engine that the nodes run in.
 
     """
@@ -78,6 +79,8 @@ class Cluster(Protocol):
     @property
     def engine(self) -> Engine | None: ...  # noqa: D102
     @property
+    def state(self) -> Path | None: ...  # noqa: D102
+    @property
     def allowed_faults(self) -> Sequence[str]: ...  # noqa: D102
 
     def lacks(self, path: str) -> str:
@@ -91,3 +94,6 @@ class Cluster(Protocol):
 
     def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
         """(host, port, name) of each way in, for a Service that has ``node_port``."""
+
+    def tls_ports(self) -> list[int]:
+        """The port for TLS of each entry of the ingress path, in their order."""

@@ -6,15 +6,16 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, owned, packages
+from harness.cluster.engine import Engine
 from harness.cluster.kube import Kube
 from harness.cluster.owned import OWNED
-from harness.cluster.ports import INGRESS_NODE_PORT, Leases
+from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
 from harness.cluster.running import Place
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, cache_root
@@ -54,6 +55,7 @@ class Options:
         kube_proxy: "iptables" or "nftables".
         keep: leave the cluster running at the end.
         cluster_name, node_image, kind, kubectl: explicit choices, or None.
+        heal: heals what a killed run has broken in the cluster, given its folder, its engine and a way to say so.
 
     """
 
@@ -70,6 +72,7 @@ class Options:
     node_image: str | None = None
     kind: str | None = None
     kubectl: str | None = None
+    heal: Callable[[Path, Engine, Say], object] | None = None
 
 
 @dataclass
@@ -91,9 +94,14 @@ class OwnCluster:
     ledger: Path | None
     environment: dict[str, Any]
     smoke_image: str
-    engine: engine.Engine = field(repr=False)
+    engine: Engine = field(repr=False)
     store: Store = field(repr=False)
     allowed_faults: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> Path:
+        """The cluster's folder, which goes with it."""
+        return self.store.root / "clusters" / self.name
 
     def lacks(self, path: str) -> str:
         """Nothing: every path has its entries."""
@@ -128,6 +136,10 @@ class OwnCluster:
             for node in self.nodes
         ]
 
+    def tls_ports(self) -> list[int]:
+        """The Ingress controller's port for TLS through each node."""
+        return [node.mapped[INGRESS_TLS_NODE_PORT] if node.mapped else INGRESS_TLS_NODE_PORT for node in self.nodes]
+
 
 @contextlib.contextmanager
 def cluster(options: Options, applications: Sequence[Application], say: Say) -> Iterator[OwnCluster]:
@@ -158,6 +170,8 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             name, store.root / "clusters" / name, tools.kind, tools.kubectl, found, this_host, store, node_image,
             kube_proxy=options.kube_proxy, checkout=options.checkout,
         )  # fmt: skip
+        if options.heal is not None:
+            options.heal(ours.path, found, say)
         try:
             if not ours.ensure(say):
                 ours.tidy()

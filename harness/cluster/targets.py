@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import ConfigurationError
 
 PATHS = ("service", "ingress")
+TLS = "tls"
+"""Not a path of its own: the ingress path's port for TLS."""
 INGRESS_PORT = 80
+INGRESS_TLS_PORT = 443
 _FORM = re.compile(
-    r"((?P<path>service|ingress)=)?(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(:(?P<port>\d{1,5}))?"
+    r"((?P<path>service|ingress|tls)=)?(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(:(?P<port>\d{1,5}))?"
 )
 
 
@@ -22,7 +25,7 @@ class Target:
     Attributes:
         host: name or address.
         port: 0 where none was named.
-        path: "service", "ingress", or "" for both.
+        path: "service", "ingress", "" for both, or `TLS`.
 
     """
 
@@ -36,7 +39,7 @@ class Target:
 
 
 def parse(text: str) -> Target:
-    """Read ``[service=|ingress=]HOST[:PORT]``.
+    """Read ``[service=|ingress=|tls=]HOST[:PORT]``.
 
     Raises:
         ConfigurationError: it is nothing of the kind.
@@ -46,7 +49,8 @@ def parse(text: str) -> Target:
     port = int(found["port"] or 0) if found else 0
     if found is None or port > 65535 or (found["port"] and port == 0):
         raise ConfigurationError(
-            f"--bg-target {text!r} is no host", "write [service=|ingress=]HOST[:PORT], e.g. ingress=lb.example.org:8080"
+            f"--bg-target {text!r} is no host",
+            "write [service=|ingress=|tls=]HOST[:PORT], e.g. ingress=lb.example.org:8080",
         )
     return Target(found["host"], port, found["path"] or "")
 
@@ -65,3 +69,9 @@ def entries(targets: Iterable[Target], path: str, node_port: int) -> list[tuple[
             port = own or (INGRESS_PORT if path == "ingress" else node_port)
             found.append((target.host, port, f"{target.host}:{own}" if own else target.host))
     return found
+
+
+def tls_ports(targets: Sequence[Target]) -> list[int]:
+    """The port for TLS of each entry of the ingress path: its host's own where one was named, else 443."""
+    named = {target.host: target.port for target in targets if target.path == TLS and target.port}
+    return [named.get(host, INGRESS_TLS_PORT) for host, _, _ in entries(targets, "ingress", 0)]

@@ -14,8 +14,8 @@ from harness.evidence.timeline import Timeline
 
 Mask = npt.NDArray[np.bool_]
 
-USER_CLASSES = frozenset({"idle"})
-"""Judged at user level by what RFC 9110 9.2.2 lets any client retry; every attempt of all other classes is judged."""
+USER_CLASSES = frozenset({"idle", "h2", "h2_slow"})
+"""Judged at user level by what RFC 9110 9.2.2 and RFC 9113 8.7 let any client retry; of all others every attempt is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,16 +53,33 @@ ERRORS: Final = (
     "unexpected_status",
     "wrong_revision",
     "unreachable",
+    "tls_certificate",
+    "tls_handshake",
+    "tls_timeout",
+    "alpn",
+    "goaway",
+    "goaway_cut",
+    "refused_stream",
+    "stream_reset",
 )
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "WEBSOCKET")
 
 FLAG_RETRIABLE: Final = 1
-"""RFC 9110 9.2.2 lets any client send it again: idempotent, on a reused connection, closed before the first byte."""
+"""RFC 9110 9.2.2 lets any client send it again: idempotent, on a reused connection, closed before the first byte.
+
+Or RFC 9113 8.7 does: the server has said that it didn't process the stream (GOAWAY, REFUSED_STREAM)."""
 FLAG_SERVER_CLOSE: Final = 2
 """The server asked to close the connection after this answer."""
 FLAG_REPLACED: Final = 4
 """The connection was found closed and replaced before the send: not a loss, nothing had been sent."""
-FLAGS: Final = {"retriable": FLAG_RETRIABLE, "server_close": FLAG_SERVER_CLOSE, "replaced": FLAG_REPLACED}
+FLAG_GOAWAY: Final = 8
+"""HTTP/2: GOAWAY had come on the connection that the sample ended on, or with FLAG_REPLACED on the one before it."""
+FLAGS: Final = {
+    "retriable": FLAG_RETRIABLE,
+    "server_close": FLAG_SERVER_CLOSE,
+    "replaced": FLAG_REPLACED,
+    "goaway": FLAG_GOAWAY,
+}
 
 SAMPLE: Final = np.dtype(
     [
@@ -144,7 +161,7 @@ class ClassSpec:
     """One connection class of a run.
 
     Args:
-        name: "fresh", "busy", "idle", "slow", "post", "websocket".
+        name: "fresh", "busy", "idle", "slow", "post", "tls", "h2", "h2_slow", "websocket".
         code: its number in the samples' `cls` column.
         rate: scheduled requests per second.
         t0_ns: intended time of the request with `seq` 0, CLOCK_MONOTONIC ns.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness.evidence.departures import told as probes
+from harness.evidence.faults import faults
 from harness.evidence.gaps import gaps
 from harness.evidence.ledger import ledger
 from harness.evidence.losses import all_judged, losses
@@ -196,37 +197,6 @@ def _outage(timeline: Timeline, outage: Outage) -> dict[str, Any]:
         "low_ms": outage.low_ns / 1e6,
         "high_ms": None if outage.high_ns is None else outage.high_ns / 1e6,
     }
-
-
-def faults(timeline: Timeline) -> list[dict[str, Any]]:
-    """The faults, as in verdict.json, times in ms from the first flip (from the injection where there was none)."""
-    flips = [move.sent_ns for move in timeline.flips() if move.sent_ns is not None]
-    told = []
-    for injected in timeline.named("fault.injected"):
-        zero = flips[0] if flips else injected.t
-        confirmed, healed = answer_to(timeline, injected, "confirmed"), answer_to(timeline, injected, "healed")
-        asked = injected.fields.get("asked_ms")
-        told.append(
-            {
-                "kind": str(injected.fields.get("kind") or ""),
-                "asked_ms": asked if asked is not None else (injected.t - zero) / 1e6,
-                "reached_ms": None if confirmed is None else (confirmed.t - zero) / 1e6,
-                "healed": healed is not None and healed.fields.get("ok", True) is True,
-            }
-        )
-    return told
-
-
-def answer_to(timeline: Timeline, injected: Event, verb: str) -> Event | None:
-    """The event `fault.<verb>` that belongs to an injection: by id, else by kind and order."""
-    same = [event for event in timeline.named("fault.injected") if _key(event) == _key(injected)]
-    answers = [event for event in timeline.named(f"fault.{verb}") if _key(event) == _key(injected)]
-    index = same.index(injected)
-    return answers[index] if index < len(answers) else None
-
-
-def _key(event: Event) -> tuple[Any, Any]:
-    return event.fields.get("id"), event.fields.get("kind")
 
 
 def _seconds(first: Sequence[Event], last: Sequence[Event]) -> float:

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from harness.cluster.running import Cluster
 
 BEYOND = {
-    "controller-manager-stalled": True,
-    "proxy-sends-again": True,
-    "node-paused": True,
-    "other-ingress-edited": True,
-    "ingress-controller-restarted": True,
-    "ingress-proxy-restarted": True,
-    "kube-proxy-restarted": True,
+    **dict.fromkeys(
+        (
+            *("pod-killed", "pod-stopped", "pod-slowed", "pod-starved", "pod-out-of-memory"),
+            *("node-paused", "node-restarted", "node-drained", "kubelet-stopped", "kube-proxy-paused"),
+            *("nodes-cut", "side-isolated", "apiserver-paused", "apiserver-restarted", "etcd-paused"),
+            *("controller-manager-stalled", "dns-killed", "ingress-controller-killed", "ingress-proxy-killed"),
+            *("other-ingress-edited", "ingress-controller-restarted", "ingress-proxy-restarted"),
+            *("kube-proxy-restarted", "proxies-replaced", "proxies-killed"),
+        ),
+        True,
+    ),
+    "proxy-sends-again": False,
 }
 """By name: whether it needs the container engine that the nodes run in."""
 

@@ -22,9 +22,9 @@ ROUTES = (
 def isolate(config: Config, objects: Sequence[Json], prefix: str) -> list[Json]:
     """The prepared objects as they may run beside somebody else's; the given ones stay as they are.
 
-    Each host of an Ingress gets a prefix of its own, so that no controller can lead the real host's users here; TLS
-    goes, since its certificate is the real host's. The folder of the arrival record becomes one that ends with its
-    pod, so that nothing stays on a node.
+    Each host of an Ingress gets a prefix of its own, so that no controller can lead the real host's users here; the
+    manifests' TLS goes, since its certificate is the real host's. The folder of the arrival record becomes one that
+    ends with its pod, so that nothing stays on a node.
 
     Args:
         config: the application.
@@ -52,10 +52,13 @@ def isolate(config: Config, objects: Sequence[Json], prefix: str) -> list[Json]:
 
 
 def private(config: Config, prefix: str) -> Config:
-    """The configuration with the host that ``isolate`` gives the Ingress."""
+    """The configuration with the host that ``isolate`` gives the Ingress, and no certificate that isn't for it."""
     if config.ingress is None or not prefix:
         return config
-    return replace(config, ingress=replace(config.ingress, host=f"{prefix}.{config.ingress.host}"))
+    tls = config.ingress.tls
+    if tls is not None and tls.certificate == "manifests":
+        tls = None
+    return replace(config, ingress=replace(config.ingress, host=f"{prefix}.{config.ingress.host}", tls=tls))
 
 
 def _hosts(config: Config, item: Json, prefix: str) -> None:

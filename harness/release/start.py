@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness.cluster.permissions import kinds
-from harness.release import smoke
+from harness.release import ingress_tls, smoke
 from harness.release.changed import apply_changes
-from harness.release.isolate import isolate
+from harness.release.isolate import isolate, private
 from harness.release.manifests import Placement, prepare
 from harness.release.rendering import render
 from harness.release.switches.selector import SelectorSwitch
@@ -44,6 +44,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         scenario.journal.event("manifests.changed", changes=[asdict(change) for change in scenario.changes])
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
+    objects = ingress_tls.equip(private(config, place.prefix), objects, scenario.folder, scenario.journal)
     objects = [*smoke.secret(config, os.environ), *objects]
     place.check(kinds(objects))
     release = Release(
@@ -56,6 +57,8 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         breached=scenario.breached,
     )
     release.observer.static = scenario.static
+    if not scenario.static:
+        release.probes.trust()
     release.install(live, objects)
 
     def end() -> None:

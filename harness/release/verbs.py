@@ -292,8 +292,7 @@ class Release:
         """Find out whether a flip that wasn't answered took effect, before anything else is done."""
         if self._unsure is not None:
             move, target, after = self._unsure
-            happened = self._switch.active() == target
-            if happened:
+            if happened := self._switch.active() == target:
                 self._now = after(self.state)
             self._unsure = None
             self._event("cutover.settled", move=move, happened=happened)

@@ -58,6 +58,21 @@ def failure_text(record: Mapping[str, Any], timeline: Timeline, repeat: str) -> 
     return "\n".join(lines)
 
 
+def _lost(timeline: Timeline) -> Samples:
+    """What was lost as the level counts; if that is nothing, what it lets pass."""
+    counted = all_judged(timeline)
+    lost: Samples = timeline.samples[counted if counted.any() else lost_mask(timeline.samples)]
+    return lost
+
+
+def first_lost_id(timeline: Timeline) -> str:
+    """The id of the first lost request; "" if nothing was lost, or the run has no tag."""
+    lost = _lost(timeline)
+    if not len(lost) or not timeline.started.get("run_tag"):
+        return ""
+    return request_id(timeline, lost[int(lost["intended"].argmin())])
+
+
 def diagnosis_lines(diagnosis: Sequence[Mapping[str, Any]]) -> list[str]:
     """The likeliest cause with what speaks for it, and the next best with what speaks against them."""
     if not diagnosis:
@@ -72,21 +87,6 @@ def diagnosis_lines(diagnosis: Sequence[Mapping[str, Any]]) -> list[str]:
         against = "; ".join(other["against"]) or "less speaks for it"
         lines.append(f"  less likely: {other['id']}: {against}")
     return lines
-
-
-def _lost(timeline: Timeline) -> Samples:
-    """What was lost as the level counts; if that is nothing, what it lets pass."""
-    counted = all_judged(timeline)
-    lost: Samples = timeline.samples[counted if counted.any() else lost_mask(timeline.samples)]
-    return lost
-
-
-def first_lost_id(timeline: Timeline) -> str:
-    """The id of the first lost request; "" if nothing was lost, or the run has no tag."""
-    lost = _lost(timeline)
-    if not len(lost) or not timeline.started.get("run_tag"):
-        return ""
-    return request_id(timeline, lost[int(lost["intended"].argmin())])
 
 
 def events_around_first_loss(timeline: Timeline) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from harness.evidence.faults import answer_to
 from harness.evidence.milestones import FRESH, milestones
-from harness.evidence.summary import answer_to
 from harness.evidence.timeline import Event, Move, Timeline
 from harness.report.html import numbers
 from harness.report.html.series import Window
