@@ -169,7 +169,8 @@ def test_slowly(release, load):
 
 def on_a_terminal(rehearse: Rehearsal, *args: str, interrupt_at: str = "") -> Iterator[str]:  # noqa: F811
     """The output of an inner run whose terminal is a terminal, piece by piece; Ctrl-C once a text is seen."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin"]
+    command = ["env", "--default-signal=INT"]  # a job in the background of a shell inherits that it is ignored
+    command += [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "harness.plugin"]
     command += [f"--bg-config={ROOT / 'bluegreen.toml'}", "--color=no", *args]
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
     environment |= {"TERM": "xterm", "COLUMNS": "80", "LINES": "30", "PYTHONPATH": str(ROOT)}
