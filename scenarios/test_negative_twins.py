@@ -137,6 +137,7 @@ def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load:
 
 @pytest.mark.nightly
 @pytest.mark.paths("ingress")
+@pytest.mark.application("manifests/tls/bluegreen.toml")
 @pytest.mark.beyond("proxies-killed")
 @pytest.mark.promises(red(goaway_first()), red(finishes_where_it_began("slow", "h2_slow")))
 def test_killed_proxies_turn_goaway_first_red(release: Release, load: Load, meddler: Meddler) -> None:

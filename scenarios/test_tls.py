@@ -17,7 +17,7 @@ from harness.words import (
     only,
 )
 
-pytestmark = [pytest.mark.paths("ingress")]
+pytestmark = [pytest.mark.paths("ingress"), pytest.mark.application("manifests/tls/bluegreen.toml")]
 SECURE = ("tls", "h2", "h2_slow")
 
 

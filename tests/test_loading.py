@@ -65,14 +65,14 @@ def test_sockets_are_as_many_as_wanted_or_configured(tmp_path: Path) -> None:
 
 
 def test_on_the_ingress_path_the_demo_is_entered_by_tls_and_http2_too(tmp_path: Path) -> None:
-    plan = planned(ROOT / "bluegreen.toml", tmp_path, "ingress")
+    plan = planned(ROOT / "manifests" / "tls" / "bluegreen.toml", tmp_path, "ingress")
     rates = {name: spec.rate for name, spec in plan.classes.items()}
     assert {name: rates[name] for name in SECURE} == {"tls": 10, "h2": 20, "h2_slow": 2}
     assert plan.request("h2_slow").path == plan.request("slow").path
     assert plan.timeout_of("h2_slow") == plan.timeout_of("slow")
     assert [entry.tls_port for entry in plan.entries] == [31000, 31001, 31002]
     assert plan.ca == str(tmp_path / "ca.pem")
-    assert left_out(load(ROOT / "bluegreen.toml"), "ingress") == {}
+    assert left_out(load(ROOT / "manifests" / "tls" / "bluegreen.toml"), "ingress") == {}
     assert LoadPlan.from_json(plan.to_json()) == plan
 
 
