@@ -81,7 +81,7 @@ def mirrored(change: Change) -> tuple[str, str, str, float | None]:
     return change.kind, change.where, other, None if change.p is None else round(change.p, 12)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(documents, documents)
 def test_the_other_way_round_what_got_worse_got_better(a: dict[str, Any], b: dict[str, Any]) -> None:
     one, other = compare(a, b).changes, compare(b, a).changes
@@ -163,6 +163,14 @@ def test_scenarios_that_went_or_came() -> None:
     assert changes(GOOD, broken) == [("harness", "worse", True)]
     skipping = {**GOOD, "skipped": [{"id": "z", "reason": "there is none"}]}
     assert changes(GOOD, skipping) == [("skipped", "other", False)]
+
+
+def test_a_scenario_that_took_another_path_speaks_of_neither() -> None:
+    a, b = (document(scenario("a", around(80), path=path)) for path in ("service", "ingress"))
+    for move in b["scenarios"][0]["moves"]:
+        move["lost_something"] = True
+    assert changes(a, b) == changes(b, a) == []
+    assert {one.where for one in compare(a, b).numbers} == {"all"}
 
 
 def test_a_verdict_without_single_moves_is_compared_by_its_latest() -> None:

@@ -201,13 +201,19 @@ def _judged(a: Record, b: Record) -> bool:
     return a.get("expect") in JUDGED and b.get("expect") in JUDGED
 
 
+def _by_path(a: Sequence[Record], b: Sequence[Record]) -> dict[str, list[tuple[Record, Record]]]:
+    """The same scenario in both runs, by path; one that took another path in each says nothing of either."""
+    found: dict[str, list[tuple[Record, Record]]] = {}
+    for pair in sorted(zip(a, b, strict=True), key=lambda pair: str(pair[0]["path"])):
+        if _judged(*pair) and pair[0]["path"] == pair[1]["path"]:
+            found.setdefault(str(pair[0]["path"]), []).append(pair)
+    return found
+
+
 def _moves(a: Sequence[Record], b: Sequence[Record]) -> Iterator[_Test]:
     """Moves that lost something: what happens inside one isn't independent, so that the move is the unit."""
-    pairs = [(x, y) for x, y in zip(a, b, strict=True) if _judged(x, y)]
-    for path in sorted({str(x["path"]) for x, _ in pairs}):
-        was, now = (
-            _bad(record for pair in pairs for record in (pair[side],) if pair[0]["path"] == path) for side in (0, 1)
-        )
+    for path, pairs in _by_path(a, b).items():
+        was, now = (_bad(pair[side] for pair in pairs) for side in (0, 1))
         if was[0] or now[0]:
             yield _fisher("moves", path, f"{share(*was)} -> {share(*now)} moves with losses", was, now, judged=True)
 
@@ -245,8 +251,7 @@ def interval(lost: int, total: int, confidence: float = 0.95) -> tuple[float, fl
 
 def _numbers(a: Sequence[Record], b: Sequence[Record]) -> Iterator[Numbers]:
     """Times by path and move over all scenarios that are in both runs; lag and durations over all."""
-    for path in sorted({str(record["path"]) for record in a}):
-        mine = [(x, y) for x, y in zip(a, b, strict=True) if x["path"] == path and _judged(x, y)]
+    for path, mine in _by_path(a, b).items():
         for move in ("cutover", "rollback"):
             for name in MILESTONES:
                 before, after = (
