@@ -36,6 +36,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
 from harness.guard import Guard
 from harness.outputs import publish
 from harness.report import terminal
+from harness.report.told import Told
 from harness.run import CURRENT, RUN, Inconclusive, RunState
 from harness.webhook import redacted
 
@@ -215,12 +216,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return report
     error = call.excinfo.value
     if isinstance(error, Inconclusive | pytest.fail.Exception) and _current(item) is not None:
-        report.longrepr = str(error)
+        report.longrepr = Told(str(error), line=1)  # the first finding; line 0 is the verdict with the scenario's name
         report.inconclusive = isinstance(error, Inconclusive)
         report.when = "call" if call.when == "setup" else report.when
     elif isinstance(error, Exception):
         if isinstance(error, HarnessError):
-            report.longrepr = "\n".join([str(error), *getattr(error, "__notes__", ())])
+            report.longrepr = Told("\n".join([str(error), *getattr(error, "__notes__", ())]), line=0)
         report.when = "setup" if call.when == "call" else report.when
         run.broke(item.nodeid, error)
     return report

@@ -61,7 +61,13 @@ def test_junit_and_metrics_stand_beside_the_verdict(rehearse: Rehearsal) -> None
     assert [one["move"] for one in moves] == ["cutover"] and moves[0]["acknowledged_ms"] == pytest.approx(20)
 
 
-def test_a_failure_tells_how_to_follow_and_how_to_repeat_it(rehearse: Rehearsal) -> None:  # noqa: F811
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_failure_tells_how_to_follow_and_how_to_repeat_it(
+    ci: str,
+    rehearse: Rehearsal,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CI", ci)  # where it is set, pytest cuts no line of its short summary
     ours = ("--bg-slo", "99", "--bg-strict", "--bg-notify", f"http://127.0.0.1:{closed_port()}/{SECRET}")
     result = rehearse(BAD, *ours, "-k", "bad")
     result.stdout.fnmatch_lines(
@@ -75,6 +81,8 @@ def test_a_failure_tells_how_to_follow_and_how_to_repeat_it(rehearse: Rehearsal)
     text = str(result.stdout)
     for once in ("around the first lost request", "follow it: ", "blue-green verdict", "verdict: fail"):
         assert text.count(once) == 1, once
+    last = [line for line in result.outlines if line.startswith("FAILED ")]
+    assert len(last) == 1 and last[0].startswith("FAILED test_inner.py::test_bad[service] - fail nothing_lost measured")
     assert SECRET not in text
 
 
