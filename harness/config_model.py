@@ -186,7 +186,7 @@ class Load:
     h2_slow: Annotated[float, Key("of `[request.slow]`, as streams on these", default=2.0, high=MAX_RATE)]
     idle_gap_seconds: Annotated[
         float,
-        Key("between two requests on one idle connection: the server's keep-alive time-out", default=5.0, high=3600.0),
+        Key("between two requests on one idle connection", default=5.0, high=3600.0),
     ]
     locustfile: Annotated[
         Path | None,

@@ -164,6 +164,8 @@ def release(
     scenario.namespace = namespace.name
     released = start(app.under(policy_of(request.node)), cluster, namespace, scenario)
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
+    if cluster.engine is not None:  # an ingress of our own
+        scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
     return released
 
 

@@ -16,10 +16,11 @@ from harness.checks.finding import Finding
 from harness.checks.promise import Promise
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
-from harness.cluster import arrivals
+from harness.cluster import arrivals, proxy_log
+from harness.cluster.kube import Kube
 from harness.config import Config
 from harness.errors import ReleaseError
-from harness.evidence.losses import all_judged
+from harness.evidence.losses import all_judged, lost_mask
 from harness.evidence.store import read
 from harness.evidence.summary import scenario_record
 from harness.journal import Journal
@@ -117,6 +118,16 @@ class Scenario:
             self.journal.event("arrivals.unkept", reason="the cluster has no folder for records")
         else:
             arrivals.keep(ledger / namespace, self.folder, self.journal)
+
+    def keep_proxy_log(self, kube: Kube) -> None:
+        """Make what the ingress proxy says of lost requests part of the record, where any was lost.
+
+        Args:
+            kube: of a cluster whose ingress is ours.
+
+        """
+        if self.path == "ingress" and lost_mask(read(self.folder).samples).any():
+            proxy_log.keep(kube, self.run_tag, self.journal)
 
     @property
     def loaded(self) -> bool:

@@ -41,7 +41,7 @@ from harness.checks.promises import (
 )
 from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
-from harness.config_policies import NAIVE, SLEEP
+from harness.config_policies import CLOSES_IDLE, NAIVE, SLEEP
 from harness.faults.block import Faults
 from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
@@ -57,6 +57,7 @@ def nobody() -> None:
 
 __all__ = [
     "BREAKS_AFTER_CUTOVER",
+    "CLOSES_IDLE",
     "CUTOVER",
     "GATE",
     "NAIVE",

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.words import (
+    CLOSES_IDLE,
     CUTOVER,
     NEW,
     Load,
@@ -57,7 +58,7 @@ def test_behind_the_proxy_even_a_client_that_never_closes_moves_at_once(
 
 
 @pytest.mark.paths("service")
-@pytest.mark.switches  # the demo's own time-out is known: 5 s
+@pytest.mark.policy(CLOSES_IDLE)
 @pytest.mark.promises(nothing_lost(), idle_close())
 def test_idle_connections_at_the_servers_time_out_lose_only_what_can_be_retried(release: Release, load: Load) -> None:
     """100 connections are used just when the server closes them: what that costs is counted, and let pass."""
@@ -80,7 +81,7 @@ def test_affinity_pins_an_address_to_one_pod_and_a_flip_moves_it_all_the_same(re
 
 @pytest.mark.nightly
 @pytest.mark.paths("service")
-@pytest.mark.switches
+@pytest.mark.policy(CLOSES_IDLE)
 @pytest.mark.promises(red(idle_close("strict")), idle_close())
 def test_at_level_strict_the_servers_time_out_turns_idle_close_red(release: Release, load: Load) -> None:
     """Twice as many idle connections: what users' clients may send again is a loss all the same."""
@@ -90,7 +91,7 @@ def test_at_level_strict_the_servers_time_out_turns_idle_close_red(release: Rele
 
 @pytest.mark.nightly
 @pytest.mark.paths("service")
-@pytest.mark.switches
+@pytest.mark.policy(CLOSES_IDLE)
 @pytest.mark.promises(red(idle_close()), red(nothing_lost()))
 def test_an_empty_selector_turns_idle_close_red(release: Release, load: Load, meddler: Meddler) -> None:
     """Idle connections are closed as ever, and their successors find nobody: no client may retry that away."""

@@ -32,7 +32,14 @@ class Pod:
         ledger = Ledger("", "app-green-x", "v7")
         sockets = Sockets(self.state, ledger)
         self.drain = Drain(
-            self.state, lambda: self.open_connections, sockets.leave, socket_seconds=0, quiet_seconds=0, every=0.001
+            self.state,
+            lambda: self.open_connections,
+            sockets.leave,
+            lambda: None,
+            socket_seconds=0,
+            idle_seconds=0,
+            quiet_seconds=0,
+            every=0.001,
         )
         self.users = self._client(app.build(self.state, ledger, sockets))
         self.admin = self._client(admin.build(self.state, ledger, self.drain))
@@ -223,7 +230,8 @@ def test_settings_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"PORT": "x"}, {"CPU_MS": "-1"}, {"DRAIN_SECONDS": "nan"}, {"FAULT": "?"}, {"KEEP_ALIVE_SECONDS": "30"}]
+    "wrong",
+    [{"PORT": "x"}, {"CPU_MS": "-1"}, {"DRAIN_SECONDS": "nan"}, {"FAULT": "?"}, {"DRAIN_KEEP_ALIVE_SECONDS": "30"}],
 )
 def test_a_wrong_setting_is_named(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -20,12 +20,15 @@ class World:
         self.seconds = 0.0
         self.open = 0
         self.left: list[float] = []
+        self.idle_closed: list[float] = []
         self.state = State(Settings())
         self.drain = Drain(
             self.state,
             lambda: self.open,
             self.left.append,
+            lambda: self.idle_closed.append(self.seconds),
             socket_seconds=5,
+            idle_seconds=6,
             quiet_seconds=3,
             every=0.5,
             clock=lambda: int(self.seconds * 1e9),
@@ -71,6 +74,19 @@ def test_it_waits_for_connections_and_for_answers(what: str) -> None:
     world = World(during)
     world.open = 1
     assert world.run() == Drained(emptied=True, open=0, in_flight=0, seconds=10.0)
+
+
+def test_idle_connections_are_closed_once_after_a_while_of_the_drain() -> None:
+    world = World()
+    world.open = 1
+    world.run(10)
+    assert world.idle_closed == [6.0]
+
+
+def test_a_drain_that_ends_before_closes_none() -> None:
+    world = World()
+    assert world.run(10).seconds == 3.0
+    assert world.idle_closed == []
 
 
 def test_the_time_is_up_with_users_left_and_that_is_said() -> None:

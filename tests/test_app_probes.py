@@ -31,7 +31,16 @@ class Pod:
         self.ledger = Ledger(str(folder), "p", "v7")
         self.hits = Hits(str(folder), "p", "v7")
         self.public = app.build(self.state, self.ledger, Sockets(self.state, self.ledger), self.hits)
-        drain = Drain(self.state, lambda: 0, lambda _seconds: None, socket_seconds=0, quiet_seconds=0, every=0.001)
+        drain = Drain(
+            self.state,
+            lambda: 0,
+            lambda _seconds: None,
+            lambda: None,
+            socket_seconds=0,
+            idle_seconds=0,
+            quiet_seconds=0,
+            every=0.001,
+        )
         self.users = self._client(self.public)
         self.admin = self._client(admin.build(self.state, self.ledger, drain))
 

@@ -372,6 +372,12 @@ def refused_for(*faults: str) -> Record:
     return record.refused("cutover", "cutover: " + "; ".join(f"something is {one} ({one})" for one in faults))
 
 
+def idle_close(*flags: str) -> Record:
+    told = [{"id": f"x-fresh-{n}", "code": 503, "flags": flag, "upstream": "10.1"} for n, flag in enumerate(flags)]
+    record = Record(mutated()).ready().lose(6.0, 6.1, "proxy_5xx", every=3)
+    return record.add(event(9.0, "proxy.told", proxies=3, flags={}, requests=told, unread=[]))
+
+
 CASES: dict[str, list[Callable[[], Record]]] = {
     "wrong-probe-port": [wrong_probe_port],
     "readiness-never-ok": [readiness_never_ok],
@@ -416,6 +422,7 @@ CASES: dict[str, list[Callable[[], Record]]] = {
     "session-affinity": [lambda: refused_for("session-affinity")],
     "pdb-blocks": [lambda: refused_for("pdb-blocks")],
     "moving-tag": [lambda: refused_for("moving-tag")],
+    "idle-close-behind-proxy": [lambda: idle_close("UC", "UC,UPE")],
 }
 NEIGHBORS = {
     "wrong-probe-port": "readiness-never-ok",
@@ -445,6 +452,7 @@ NEIGHBORS = {
     "cold-start": "cpu-too-small",
     "preview-public": "session-affinity",
     "pdb-blocks": "moving-tag",
+    "idle-close-behind-proxy": "exits-at-once",
 }
 """The cause that leaves the most similar traces."""
 ALL = [pytest.param(one, build, id=f"{one}-{n}") for one, builds in CASES.items() for n, build in enumerate(builds)]

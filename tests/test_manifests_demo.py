@@ -14,6 +14,8 @@ from images.app.bluegreen_app.arrivals import PROBES
 from images.app.bluegreen_app.server import LAST_WORDS_SECONDS
 
 ROOT = Path(__file__).parent.parent
+ENVOYS_IDLE_SECONDS = 3600
+"""`common_http_protocol_options.idle_timeout` of an Envoy cluster that sets none."""
 DEMOS = {"demo": ROOT / "bluegreen.toml", "nginx": ROOT / "manifests" / "nginx" / "bluegreen.toml"}
 
 
@@ -174,13 +176,16 @@ def test_probes_ask_paths_that_the_application_answers() -> None:
 def test_the_times_of_leaving_fit_into_each_other() -> None:
     pod, container = pod_of("demo"), container_of("demo")
     env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
-    drain, keep_alive = int(env["DRAIN_SECONDS"]), int(env["KEEP_ALIVE_SECONDS"])
-    assert keep_alive < drain
+    drain, idle = int(env["DRAIN_SECONDS"]), float(env["DRAIN_KEEP_ALIVE_SECONDS"])
+    assert described("demo")["load"]["idle_gap_seconds"] < idle < drain
+    assert int(env["KEEP_ALIVE_SECONDS"]) > ENVOYS_IDLE_SECONDS
     assert 0 < int(env["DRAIN_SOCKET_SECONDS"]) < drain
     assert drain + LAST_WORDS_SECONDS < pod["terminationGracePeriodSeconds"]
     assert container["lifecycle"]["preStop"]["httpGet"] == {"path": "/drain", "port": "admin"}
     timeout = read("demo", "ingress.yaml")["metadata"]["annotations"]["projectcontour.io/response-timeout"]
     assert int(timeout.removesuffix("s")) > drain
+    (nginx,) = re.findall(r"keepalive_timeout (\d+)s;", (ROOT / "images" / "nginx" / "nginx.conf").read_text())
+    assert int(nginx) > ENVOYS_IDLE_SECONDS
     leaving = container_of("nginx")["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert 0 < leaving < pod_of("nginx")["terminationGracePeriodSeconds"]
 
@@ -201,6 +206,16 @@ def test_pods_have_no_rights_that_they_do_not_need(demo: str) -> None:
     }
     assert pod["automountServiceAccountToken"] is False
     assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_the_policy_that_closes_idle_connections_does_so_when_idle_users_come_back() -> None:
+    assert described("demo")["policies"]["closes_idle"] == "manifests/policies/closes-idle"
+    (container,) = read("policies", "closes-idle", "idle.yaml")["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == container_of("demo")["name"]
+    assert set(container) == {"name", "env"}
+    (setting,) = container["env"]
+    assert setting["name"] == "KEEP_ALIVE_SECONDS"
+    assert int(setting["value"]) == described("demo")["load"]["idle_gap_seconds"]
 
 
 def test_the_pod_learns_its_color_from_its_label_so_that_no_patch_sets_it() -> None:

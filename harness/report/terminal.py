@@ -22,6 +22,7 @@ _QUIET = (
     *("arrivals.kept", "manifests.changed", "pods.entered", "pods.observed", "probes.applied", "probes.kept"),
     *("promise.declared", "selector.observed", "pod.changed", "side.described", "service.described"),
     *("ingress.described", "policy.described", "budget.described", "static.checked", "cluster.warned"),
+    "proxy.told",
 )
 
 

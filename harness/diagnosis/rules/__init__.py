@@ -1,5 +1,13 @@
 """The causes that a diagnosis may name. Importing this package registers all of them."""
 
-from harness.diagnosis.rules import objects, rollout, running, shutdown, steps, switch  # registered by their import
+from harness.diagnosis.rules import (
+    objects,
+    proxy,
+    rollout,
+    running,
+    shutdown,
+    steps,
+    switch,
+)  # registered by their import
 
-__all__ = ["objects", "rollout", "running", "shutdown", "steps", "switch"]
+__all__ = ["objects", "proxy", "rollout", "running", "shutdown", "steps", "switch"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.diagnosis.lint import short_grace
 from harness.diagnosis.lives import Life
 from harness.diagnosis.rule import Case, known_lint, rule
 from harness.diagnosis.scene import CUT, Scene
-from harness.evidence.samples import ERRORS
+from harness.evidence.samples import ERRORS, Samples
 from harness.evidence.timeline import SECOND
 
 AT_ONCE_S = 4.0
@@ -30,20 +31,20 @@ def _used(pod: Life) -> bool:
     return pod.entered_ns is not None or pod.ready_ns is not None
 
 
-def _near(scene: Scene, pods: Sequence[Life]) -> int:
-    """Lost requests that were under way while one of the pods ended."""
-    near = np.zeros(len(scene.lost), bool)
+def near(samples: Samples, pods: Sequence[Life], scene: Scene) -> npt.NDArray[np.bool_]:
+    """Which of some requests were under way while one of the pods ended."""
+    found = np.zeros(len(samples), bool)
     for pod in pods:
         end = (pod.gone_ns or scene.timeline.end_ns) + AFTER_NS
-        near |= (scene.lost["end"] >= (pod.stopping_ns or 0)) & (scene.lost["intended"] <= end)
-    return int(np.count_nonzero(near))
+        found |= (samples["end"] >= (pod.stopping_ns or 0)) & (samples["intended"] <= end)
+    return found
 
 
 def _ended(scene: Scene, case: Case) -> list[Life]:
     pods = stopped(scene)
     case.needs(pods, f"{len(pods)} pods that served users were stopped", "no pod that served users was stopped")
-    near = _near(scene, pods)
-    case.needs(near, f"{near} requests were lost while they ended", "nothing was lost while they ended")
+    count = int(np.count_nonzero(near(scene.lost, pods, scene)))
+    case.needs(count, f"{count} requests were lost while they ended", "nothing was lost while they ended")
     return pods
 
 

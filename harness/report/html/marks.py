@@ -17,6 +17,7 @@ QUIET = frozenset(
         *("cluster.answers", "scenario.finished", "install.ready", "load.started", "load.stopped", "pods.observed"),
         *("pods.entered", "selector.observed", "slice.changed", "cutover.planned", "cutover.sent"),
         *("cutover.acknowledged", "cutover.settled", "pod.changed", "pod.gone", "static.checked", "cluster.warned"),
+        "proxy.told",
     }
 )
 """Events that are no marks: set-up, what lanes show, and what moves and milestones are put together from."""

@@ -42,7 +42,10 @@ class Drain:
         state: the pod's counters; ``draining`` is set here and never unset.
         open_connections: how many connections of users are open now.
         leave: has the WebSockets closed within so many seconds, one after the other.
-        socket_seconds: how many that are, unless the drain is shorter.
+        close_idle: closes the connections that no request is under way on.
+        socket_seconds: how many seconds the WebSockets have, unless the drain is shorter.
+        idle_seconds: how long after a drain's begin `close_idle` is called, once: whoever has sent a request since
+            then was asked to close the connection, so that those left were idle for as long.
         quiet_seconds: how long no user's request may have arrived before the drain ends.
         every: pause between two looks, in seconds.
         clock: CLOCK_MONOTONIC in ns; tests pass a fake one.
@@ -55,8 +58,10 @@ class Drain:
         state: State,
         open_connections: Callable[[], int],
         leave: Callable[[float], None],
+        close_idle: Callable[[], None],
         *,
         socket_seconds: float,
+        idle_seconds: float,
         quiet_seconds: float,
         every: float = 0.05,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -65,8 +70,10 @@ class Drain:
         self._state = state
         self._open_connections = open_connections
         self._leave = leave
+        self._close_idle = close_idle
         self._socket_seconds = socket_seconds
         self._quiet_ns = int(quiet_seconds * 1e9)
+        self._idle_ns = int(idle_seconds * 1e9)
         self._every = every
         self._clock = clock
         self._sleep = sleep
@@ -113,8 +120,12 @@ class Drain:
         await self._go.wait()
 
     async def _run(self) -> None:
+        idle_closed = False
         while True:  # ends at the deadline at the latest
             now = self._clock()
+            if not idle_closed and now - self._begun_ns >= self._idle_ns:
+                idle_closed = True
+                self._close_idle()
             open_now, in_flight = self.open_connections, self._state.in_flight
             quiet_ns = now - max(self._begun_ns, self._state.last_arrival_ns)
             emptied = open_now == 0 and in_flight == 0 and quiet_ns >= self._quiet_ns

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
 from . import admin, app
@@ -62,7 +63,9 @@ async def serve(settings: Settings) -> None:
             state,
             lambda: len(public.server_state.connections),
             sockets.leave,
+            lambda: _close_idle(public),
             socket_seconds=settings.socket_seconds,
+            idle_seconds=settings.drain_keep_alive_seconds,
             quiet_seconds=settings.quiet_seconds,
         )
         internal = _server(admin.build(state, ledger, drain), settings)
@@ -82,6 +85,13 @@ async def serve(settings: Settings) -> None:
             await serving
             hits.ended()
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer
+
+
+def _close_idle(server: Server) -> None:
+    """Close what no request is under way on; who has asked since the drain began was told to close it himself."""
+    for connection in list(server.server_state.connections):
+        if isinstance(connection, HttpToolsProtocol):  # WebSockets leave in their own way
+            connection.shutdown()
 
 
 def _exit() -> None:

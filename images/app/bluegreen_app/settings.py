@@ -63,7 +63,10 @@ class Settings:
         drain_seconds: the longest that a drain may take.
         quiet_seconds: a drain ends after this long without a user's request: endpoints are removed at the same
             time as the drain begins, in no particular order, so newcomers still come for a while.
-        keep_alive_seconds: idle connections are closed after this; must be shorter than the drain.
+        keep_alive_seconds: idle connections are closed after this. A proxy in front must keep none unused for as long:
+            a request that it sends into the close is answered with an error of its own.
+        drain_keep_alive_seconds: as long may a connection be idle from a drain's begin on; must be shorter than the
+            drain.
         socket_seconds: a drain closes the WebSockets one after the other within this time: all at once they would
             all be back at once. Must be shorter than the drain.
         on_sigterm: DRAIN or EXIT.
@@ -84,6 +87,7 @@ class Settings:
     drain_seconds: float = 30.0
     quiet_seconds: float = 3.0
     keep_alive_seconds: int = 5
+    drain_keep_alive_seconds: float = 5.0
     socket_seconds: float = 4.0
     on_sigterm: str = DRAIN
     startup_seconds: float = 0.0
@@ -113,7 +117,8 @@ class Settings:
             ledger_dir=env.get("LEDGER_DIR", ""),
             drain_seconds=number("DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
             quiet_seconds=number("DRAIN_QUIET_SECONDS", cls.quiet_seconds, 0, 3600),
-            keep_alive_seconds=int(number("KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 1, 3600)),
+            keep_alive_seconds=int(number("KEEP_ALIVE_SECONDS", cls.keep_alive_seconds, 1, 86_400)),
+            drain_keep_alive_seconds=number("DRAIN_KEEP_ALIVE_SECONDS", cls.drain_keep_alive_seconds, 0, 3600),
             socket_seconds=number("DRAIN_SOCKET_SECONDS", cls.socket_seconds, 0, 3600),
             on_sigterm=env.get("ON_SIGTERM") or cls.on_sigterm,
             startup_seconds=number("STARTUP_SECONDS", cls.startup_seconds, 0, 3600),
@@ -122,7 +127,7 @@ class Settings:
             raise ValueError(f"ON_SIGTERM={settings.on_sigterm!r}: must be {DRAIN} or {EXIT}")
         # Otherwise an idle connection, or a WebSocket, outlives the drain and is cut by the exit.
         for name, seconds in (
-            ("KEEP_ALIVE_SECONDS", settings.keep_alive_seconds),
+            ("DRAIN_KEEP_ALIVE_SECONDS", settings.drain_keep_alive_seconds),
             ("DRAIN_SOCKET_SECONDS", settings.socket_seconds),
         ):
             if seconds >= settings.drain_seconds:
