@@ -58,7 +58,7 @@ def measured(
 
     """
     plan = plan_of(config, entries, path, scenario, cluster.tls_ports() if path == "ingress" else ())
-    plan = replace(plan, sockets=sockets_of(config, sockets))
+    plan = replace(plan, sockets=sockets_of(config, sockets, secure=plan.secure))
     reach(plan, config)
     for name, reason in left_out(config, path, sockets).items():
         scenario.journal.event("class.skipped", cls=name, reason=reason)
@@ -193,10 +193,10 @@ def classes_of(config: Config, *, secure: bool = False) -> Mapping[str, ClassPla
     return classes
 
 
-def sockets_of(config: Config, wanted: int | None = None) -> SocketPlan | None:
-    """The WebSockets, where the application takes any: as many as wanted, or as the configuration says."""
+def sockets_of(config: Config, wanted: int | None = None, *, secure: bool = False) -> SocketPlan | None:
+    """The WebSockets, where the application takes any: as many as wanted, or as the configuration says; wss or ws."""
     count = config.load.sockets if wanted is None else wanted
-    return SocketPlan(config.websocket.path, count) if config.websocket and count else None
+    return SocketPlan(config.websocket.path, count, secure=secure) if config.websocket and count else None
 
 
 def left_out(config: Config, path: str, sockets: int | None = None) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from harness.words import (
     goaway_first,
     nothing_lost,
     only,
+    sockets_clean,
 )
 
 pytestmark = [pytest.mark.paths("ingress"), pytest.mark.application("manifests/tls/bluegreen.toml")]
@@ -42,16 +43,19 @@ def test_http2_streams_in_flight_at_the_flip_finish_where_they_began(release: Re
 
 
 @pytest.mark.promises(
-    nothing_lost(), only(NEW, after=CUTOVER, classes=["tls", "h2"], within=2.0), enough(200, cls="h2")
+    nothing_lost(),
+    sockets_clean(on=NEW),
+    only(NEW, after=CUTOVER, classes=["tls", "h2"], within=2.0),
+    enough(200, cls="h2"),
 )
 def test_the_old_side_retires_under_http2(release: Release, load: Load) -> None:
-    """Once the last slow stream has left it, the old side goes, and its users' connections stay."""
+    """Once the last slow stream has left it, the old side goes; users' connections stay, and sockets move (wss)."""
     release.deploy(NEW)
     release.smoke()
     with load.steady():
         release.cutover()
         release.watch(seconds=8)
-        release.retire(after=0)
+        release.retire(after=0, despite_users=True)  # sockets are told to leave by the pods that go
         release.watch(seconds=5)
 
 

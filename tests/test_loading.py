@@ -60,6 +60,7 @@ def test_sockets_are_as_many_as_wanted_or_configured(tmp_path: Path) -> None:
     assert sockets_of(config) == SocketPlan("/ws", 7)
     assert sockets_of(config, 20) == SocketPlan("/ws", 20)
     assert sockets_of(config, 0) is None
+    assert sockets_of(config, 3, secure=True) == SocketPlan("/ws", 3, secure=True)
     assert left_out(config, "service", 0)["websocket"] == "--bg-sockets 0"
     assert "websocket" not in left_out(config, "service")
 

@@ -12,6 +12,7 @@ from typing import Final
 from harness.client.pacer import GRACE_S, OnSample, Pacer, Spawn
 from harness.client.plan import LoadPlan
 from harness.client.recorder import Recorder
+from harness.client.secure_socket import connect_of
 from harness.client.socket_recorder import SocketRecorder
 from harness.client.sockets import SocketClass
 from harness.client.transports import Transports
@@ -64,7 +65,8 @@ class Generator:
         }
         self.sockets: SocketClass | None = None
         if plan.sockets is not None:
-            self.sockets = SocketClass(plan, SocketRecorder(Path(plan.folder)), spawn, sleep=sleep)
+            record = SocketRecorder(Path(plan.folder))
+            self.sockets = SocketClass(plan, record, spawn, sleep=sleep, connect=connect_of(plan))
 
     @property
     def recorder(self) -> Recorder:

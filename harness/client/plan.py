@@ -152,8 +152,8 @@ class LoadPlan:
 
     @property
     def secure(self) -> bool:
-        """Whether any class enters by TLS."""
-        return not set(SECURE).isdisjoint(self.classes)
+        """Whether any class, or the sockets, enter by TLS."""
+        return not set(SECURE).isdisjoint(self.classes) or (self.sockets is not None and self.sockets.secure)
 
     def requests(self, name: str) -> tuple[Request, ...]:
         """What one class sends in turn, each request as often as its weight says.

@@ -29,6 +29,7 @@ class SocketPlan:
         handshake_timeout_s: bound of connect and handshake together.
         base_s: longest delay before the first reconnect; it doubles with each failure in a row.
         cap_s: longest delay of all.
+        secure: they enter by TLS (wss).
 
     Raises:
         ConfigurationError: out of bounds.
@@ -44,6 +45,7 @@ class SocketPlan:
     handshake_timeout_s: float = 5.0
     base_s: float = 0.05
     cap_s: float = 2.0
+    secure: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not _TARGET.fullmatch(self.path):
@@ -52,6 +54,8 @@ class SocketPlan:
             raise ConfigurationError(f"{self.count!r} sockets", f"give 1 to {MAX_SOCKETS}")
         if not _whole(self.every_ms, 60_000):
             raise ConfigurationError(f"a message each {self.every_ms!r} ms", "give 1 to 60000")
+        if not isinstance(self.secure, bool):
+            raise ConfigurationError(f"secure of the sockets is {self.secure!r}", "give true or false")
         for name in ("ramp_s", "ping_s", "pong_s", "handshake_timeout_s", "base_s", "cap_s"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 120:

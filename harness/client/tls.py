@@ -199,12 +199,13 @@ class TlsWire:
 
     """
 
-    __slots__ = ("_deadline", "_sock", "_tunnel")
+    __slots__ = ("_deadline", "_sock", "_tunnel", "_waits")
 
     def __init__(self, sock: socket.socket, tunnel: Tunnel, deadline: int) -> None:
         self._sock = sock
         self._tunnel = tunnel
         self._deadline = deadline
+        self._waits = True
 
     @property
     def ended(self) -> bool:
@@ -212,8 +213,9 @@ class TlsWire:
         return self._tunnel.ended
 
     def settimeout(self, seconds: float, /) -> None:
-        """The time for all that follows, not for each call: a record may come in many pieces."""
+        """The time for all that follows, not for each call: a record may come in many pieces. 0: no call waits."""
         self._deadline = monotonic_ns() + int(seconds * 1e9)
+        self._waits = seconds > 0
 
     def send(self, data: bytes, /) -> int:
         """Send all of it."""
@@ -226,9 +228,18 @@ class TlsWire:
         self._sock.sendall(self._tunnel.seal(bytes(data)))
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """What the next records carry; b"" for the peer's end."""
+        """What the next records carry; b"" for the peer's end.
+
+        Raises:
+            BlockingIOError: it mustn't wait, and no whole record is there.
+            TimeoutError: none came in time.
+
+        """
         while not self._tunnel.ended:
-            set_left(self._sock, self._deadline)
+            if self._waits:
+                set_left(self._sock, self._deadline)
+            else:
+                self._sock.settimeout(0.0)
             raw = self._sock.recv(size, flags)
             if not raw:
                 return b""

@@ -32,6 +32,7 @@ from harness.client.exchange import REQUEST_ID
 from harness.client.plan import Entry
 from harness.client.socket_plan import Handshake
 from harness.client.socket_recorder import Life
+from harness.client.tls import TlsWire
 from harness.evidence.socket_record import CUT, DONE, NONSENSE, OPEN, OURS, REFUSED, SERVER, SILENT
 
 RECV_BYTES: Final = 65_536
@@ -65,7 +66,7 @@ class WebSocket:
         self._entry = entry
         self._handshake = handshake
         self._wire = WSConnection(ConnectionType.CLIENT)
-        self._sock: socket.socket | None = None
+        self._sock: socket.socket | TlsWire | None = None
         self._inbox: list[tuple[str, int]] = []
         self._partial: list[str] = []
         self._pong_due = FAR_NS
@@ -138,13 +139,17 @@ class WebSocket:
         self._end(DONE, "none", NORMAL)
 
     def _connect(self) -> bool:
+        self._sock = self._dial()
+        return self._sock is not None
+
+    def _dial(self) -> socket.socket | None:
+        """A connected socket; None where `life` tells why not."""
         host = self._entry.host
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         except OSError:
             self._end(OURS, "none")
-            return False
-        self._sock = sock
+            return None
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(self._handshake.timeout_s)
@@ -161,9 +166,10 @@ class WebSocket:
                 why = "connect_refused"
             elif error.errno in _RESET:
                 why = "connect_reset"
+            sock.close()
             self._end(end, why)
-            return False
-        return True
+            return None
+        return sock
 
     def _put(self, data: bytes, timeout_s: float) -> None:
         if self._sock is None or not data:

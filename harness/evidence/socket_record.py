@@ -66,6 +66,10 @@ REASONS: Final = (
     "framing",
     "message",
     "pong",
+    "tls_certificate",
+    "tls_handshake",
+    "tls_timeout",
+    "alpn",
 )
 """Why an attempt was refused or a life ended, where the code doesn't tell."""
 
