@@ -170,7 +170,7 @@ def check(samples: Samples, **changes: int) -> tuple[list[str], dict[str, float]
     outcome: dict[str, float] = {}
     values = {"arrivals": 200, "distinct": 200, "scheduled": 200, **changes}
     scheduled = values.pop("scheduled")
-    return stall_errors(samples, 500 * MS, 1500 * MS, scheduled, values, outcome), outcome
+    return stall_errors(samples, (500 * MS, 1500 * MS, 1000 * MS), scheduled, values, outcome), outcome
 
 
 def test_the_bracket_of_a_stop_holds_the_truth() -> None:

@@ -41,6 +41,8 @@ MAX_REQUEST: Final = 65_536
 HANG_S: Final = 30.0
 LINE_S: Final = 10.0
 """Bound of the child's start and of one report in seconds."""
+BEAT_S: Final = 0.001
+PAUSE: Final = "pause"
 BACKLOG: Final = 512
 """Connections that the kernel accepts while the process is stopped."""
 
@@ -166,6 +168,23 @@ def _consume(connection: socket.socket, size: int) -> None:
         size -= len(data)
 
 
+class Pulse:
+    """Beats each millisecond, and knows the longest time without a beat: when the process was stopped, by itself."""
+
+    def __init__(self) -> None:
+        self.longest = (0, 0)
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self) -> None:
+        last = time.monotonic_ns()
+        while True:
+            time.sleep(BEAT_S)
+            now = time.monotonic_ns()
+            if now - last > self.longest[1] - self.longest[0]:
+                self.longest = (last, now)
+            last = now
+
+
 class ToyProcess:
     """The toy server as a child process; a context manager.
 
@@ -191,7 +210,7 @@ class ToyProcess:
         self.port = int(self.hello["port"])
 
     def report(self) -> dict[str, dict[str, int]]:
-        """`ToyServer.report`, by path."""
+        """`ToyServer.report`, by path, and under `PAUSE` the longest pause of the process, CLOCK_MONOTONIC ns."""
         if self.process.stdin is None:
             raise RuntimeError("the toy server has no standard input")
         self.process.stdin.write("report\n")
@@ -224,12 +243,13 @@ class ToyProcess:
 
 def main() -> None:
     """Print the port; answer each line on standard input with a report; end with standard input."""
-    server = ToyServer()
+    server, pulse = ToyServer(), Pulse()
     threading.Thread(target=server.serve, daemon=True).start()
     sys.stdout.write(json.dumps({"port": server.port}) + "\n")
     sys.stdout.flush()
     for _ in sys.stdin:
-        sys.stdout.write(json.dumps(server.report()) + "\n")
+        begun, ended = pulse.longest
+        sys.stdout.write(json.dumps({**server.report(), PAUSE: {"from_ns": begun, "until_ns": ended}}) + "\n")
         sys.stdout.flush()
     server.close()
 

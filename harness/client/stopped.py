@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.client.http import Connection
 from harness.client.lanes import Lane
-from harness.client.misbehave import ToyProcess
+from harness.client.misbehave import PAUSE, ToyProcess
 from harness.client.pacer import Pacer
 from harness.client.plan import ClassPlan, Entry, LoadPlan
 from harness.client.recorder import Recorder
@@ -27,7 +27,7 @@ TAIL_S: Final = 0.305
 """Load after the stop; no schedule has a request due at the very end, so the count is exact."""
 STOP_RATES: Final = {"fresh": 100.0, "busy": 50.0}
 SLACK_NS: Final = 25_000_000
-"""How late a busy machine may wake the stopped process, or this one."""
+"""How late a busy machine may wake this process; how late it woke the stopped one, that tells itself."""
 MARGIN_NS: Final = 5_000_000
 """A stop reaches a process that runs on another processor a moment after the call."""
 
@@ -86,9 +86,12 @@ def stop_a_server(setup: Setup, server: ToyProcess, folder: Path, outcome: dict[
     for thread in threads:
         thread.join(2 * TIMEOUT_S)
     record.close()
-    seen = server.report().get("/ok/stall", {})
+    report = server.report()
+    pause = report[PAUSE]["until_ns"] - report[PAUSE]["from_ns"]
     scheduled = sum(int(np.ceil((until - t0) / 1e9 * rate)) for rate in STOP_RATES.values())
-    setup.errors += stall_errors(read_samples(record.path), stopped, resumed, scheduled, seen, outcome)
+    setup.errors += stall_errors(
+        read_samples(record.path), (stopped, resumed, pause), scheduled, report.get("/ok/stall", {}), outcome
+    )
     closings = np.frombuffer(record.path.read_bytes(), dtype=SAMPLE)["kind"] == KIND_CLOSING
     if np.count_nonzero(closings) != len(STOP_RATES):
         setup.errors.append("stopped server: the ledger is open")
@@ -100,19 +103,20 @@ def spawn_thread(function: Callable[..., None], *args: object) -> None:
 
 
 def stall_errors(
-    samples: Samples, stopped: int, resumed: int, scheduled: int, seen: dict[str, int], outcome: dict[str, float]
+    samples: Samples, stop: tuple[int, int, int], scheduled: int, seen: dict[str, int], outcome: dict[str, float]
 ) -> list[str]:
-    """What is wrong with the record of a server that was stopped from `stopped` to `resumed` (CLOCK_MONOTONIC ns).
+    """What is wrong with the record of a server that was stopped for a while.
 
     Args:
         samples: all samples.
-        stopped: just after the stop.
-        resumed: just before its end.
+        stop: just after it was sent, just before its end was (CLOCK_MONOTONIC ns), and how long it was in ns by the
+            server's own word.
         scheduled: how many samples there must be.
         seen: the server's own counts.
         outcome: gets true_ms, low_ms and high_ms.
 
     """
+    stopped, resumed, truth = stop
     errors = []
     if len(samples) != scheduled:
         errors.append(f"stopped server: {len(samples)} samples of {scheduled} scheduled")
@@ -126,7 +130,6 @@ def stall_errors(
     if errors:
         return errors
     low, high = stall_bracket(samples)
-    truth = resumed - stopped
     outcome.update(true_ms=truth / 1e6, low_ms=low / 1e6, high_ms=high / 1e6)
     if not low - SLACK_NS <= truth <= high + SLACK_NS:
         errors.append(f"stopped server: true {truth / 1e6:.0f} ms is not in {low / 1e6:.0f}..{high / 1e6:.0f} ms")
