@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
+# Where bytecode isn't kept each process compiles the plugin's 200 modules anew, and pytest rewrites their asserts: seconds.
+export PYTHONDONTWRITEBYTECODE :=
 GATE := $(BIN)/pytest scenarios/ --bg-install-packages
 
 .DEFAULT_GOAL := help
