@@ -51,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     recheck.add_argument(
         "--promise", action="append", default=[], metavar="PROMISE", help="instead of all that were declared"
     )
+    recheck.add_argument(
+        "--checks", action="append", default=[], type=Path, metavar="FILE", help="with checks of your own, to be known"
+    )
     clean = commands.add_parser(
         "clean", help="remove this checkout's cluster, or what is ours on yours", allow_abbrev=False
     )
@@ -79,9 +82,11 @@ def _refuse(parser: argparse.ArgumentParser, known: Sequence[str], given: str) -
 
 def _recheck(chosen: argparse.Namespace) -> int:
     from harness.limits import limit, promise
-    from harness.recheck import Limits, recheck
+    from harness.recheck import Limits, load_checks, recheck
     from harness.rechecked import Rechecked
 
+    for file in chosen.checks:
+        load_checks(file)
     limits = Limits(
         level=chosen.level or "",
         slo=chosen.slo,

@@ -154,21 +154,6 @@ def scenario(
             del request.node.stash[CURRENT]
 
 
-@pytest.fixture
-def release(
-    request: pytest.FixtureRequest, scenario: Scenario, namespace: Place, cluster: Cluster, app: Config
-) -> Release:
-    """The release process, with the old version live and ready."""
-    from harness.release.start import start
-
-    scenario.namespace = namespace.name
-    released = start(app.under(policy_of(request.node)), cluster, namespace, scenario)
-    scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
-    if cluster.engine is not None:  # an ingress of our own
-        scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
-    return released
-
-
 class LoadFixture:
     """Starts the load of a scenario: ``with load.steady(): ...``."""
 

@@ -174,7 +174,7 @@ class Load:
     def _longest(self) -> float:
         sockets = self.plan.sockets
         # a socket sees the stop when its next message is due
-        other = sockets.handshake_timeout_s + 2 * sockets.every_ms / 1000 if sockets else 0.0
+        other = sockets.stop_s if sockets else 0.0
         return max(other, *(self.plan.timeout_of(name) for name in self.plan.classes))
 
     def _wait_ready(self, follower: Follower) -> None:

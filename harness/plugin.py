@@ -29,10 +29,10 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     namespace,
     path,
     pods,
-    release,
     scenario,
     seed,
 )
+from harness.fixtures_release import release, switch  # noqa: F401 - likewise
 from harness.guard import Guard
 from harness.outputs import publish
 from harness.report import terminal

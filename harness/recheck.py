@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import runpy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +83,19 @@ def recheck(folder: Path, limits: Limits, seen: Seen | None = None) -> tuple[Ver
         said += [f"  {finding_line(finding.to_dict())}" for finding in findings]
     whole = worst(list(verdicts.values()))
     return whole, [*said, f"verdict: {whole}"]
+
+
+def load_checks(file: Path) -> None:
+    """Run a file that registers checks (`harness.checks.registry.check`).
+
+    Raises:
+        ConfigurationError: it isn't there, or can't be run.
+
+    """
+    try:
+        runpy.run_path(str(file))
+    except (OSError, SyntaxError, ImportError, ValueError, NameError) as error:
+        raise ConfigurationError(f"{file} can't be run: {error}", "give the file that scenarios import") from error
 
 
 def _in_order(record: Path) -> tuple[str, int]:

@@ -242,6 +242,15 @@ def test_a_load_that_ends_within_its_ramp_has_tried_every_socket(tmp_path: Path,
     assert found.faults() == () and len(found.lives) == 5
 
 
+@pytest.mark.processes
+def test_an_attempt_that_begins_as_the_others_give_up_is_in_the_record(tmp_path: Path) -> None:
+    """Its own time-out ends long after the load: the ledger is written only then."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        plan = plan_for(tmp_path, mute.getsockname()[1], count=3, handshake_timeout_s=2.0, base_s=0.0)
+        found = run(plan, 0.3)
+    assert found.faults() == () and len(found.lives) == 6
+
+
 def test_the_generator_runs_sockets_beside_the_classes_and_ends_with_them(tmp_path: Path, toy: SocketToy) -> None:
     http = ToyServer()
     spawn(http.serve)

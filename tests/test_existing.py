@@ -262,7 +262,7 @@ def test_a_scenario_looks_for_what_was_left_before_it_makes_anything(
     scenario: Any = SimpleNamespace(path="service", folder=Path(), journal=None, changes=())
     cluster: Any = SimpleNamespace(kubectl=Path())
     with pytest.raises(ConfigurationError, match="left"):
-        start(config, cluster, Place("shop", 0, nothing, check=left), scenario)
+        start(config, cluster, Place("shop", 0, nothing, check=left), scenario, nothing)
     assert looked == [{("v1", "Service"), ("apps/v1", "Deployment")}]
 
 

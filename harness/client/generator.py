@@ -86,7 +86,8 @@ class Generator:
     @property
     def stop_seconds(self) -> float:
         """How long `stop` may take until every class has ended: longer than the longest time-out."""
-        return max(self.plan.timeout_of(name) for name in self.pacers) + 2 * GRACE_S
+        sockets = self.plan.sockets.stop_s if self.plan.sockets is not None else 0.0
+        return max(sockets, *(self.plan.timeout_of(name) for name in self.pacers)) + 2 * GRACE_S
 
     def run(self, name: str) -> None:
         """Run one class; returns when its time is up or it was stopped and nothing is in flight."""

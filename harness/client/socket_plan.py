@@ -11,6 +11,8 @@ from harness.client.identity import Identity
 from harness.errors import ConfigurationError
 
 MAX_SOCKETS: Final = 5_000
+STEADY_S: Final = 1.0
+"""A connection that lived this long was a good one: the next failure is the first again."""
 _TARGET: Final = re.compile(r"/[\x21-\x7e]{0,4095}")
 
 
@@ -60,6 +62,11 @@ class SocketPlan:
             value = getattr(self, name)
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 120:
                 raise ConfigurationError(f"{name} of the sockets is {value!r}", "give seconds, up to 120")
+
+    @property
+    def stop_s(self) -> float:
+        """How long all may take to end once stopped: an attempt that began as the others gave up has its own time."""
+        return 2 * self.handshake_timeout_s + STEADY_S + self.every_ms / 1000
 
     @property
     def every_ns(self) -> int:

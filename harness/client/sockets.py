@@ -16,7 +16,7 @@ from typing import Final
 
 from harness.client.pacer import SLICE_S, Spawn
 from harness.client.plan import Entry, LoadPlan
-from harness.client.socket_plan import Handshake, SocketPlan
+from harness.client.socket_plan import STEADY_S, Handshake, SocketPlan
 from harness.client.socket_recorder import Life, SocketRecorder
 from harness.client.websocket import WebSocket
 from harness.errors import ConfigurationError
@@ -24,8 +24,7 @@ from harness.evidence.socket_messages import GRACE_NS
 from harness.evidence.socket_record import OPEN
 from harness.evidence.sockets import CLASS
 
-STEADY_NS: Final = 1_000_000_000
-"""A connection that lived this long was a good one: the next failure is the first again."""
+STEADY_NS: Final = int(STEADY_S * 1e9)
 TOGETHER_NS: Final = 20_000_000
 """A ping that is due this soon goes out with the message."""
 
@@ -87,7 +86,7 @@ class SocketClass:
             if time.monotonic_ns() >= until_ns:
                 self.stop()
             self.sleep(SLICE_S / 2)
-        while self._running and time.monotonic_ns() < self.give_up_ns + STEADY_NS + self.sockets.every_ns:
+        while self._running and time.monotonic_ns() < self.stopped_ns + int(self.sockets.stop_s * 1e9):
             self.sleep(SLICE_S / 2)
         self.record.totals(self.stopped_ns)
         self.record.flush()
@@ -135,6 +134,8 @@ class _Socket:
             failures = 0 if life.opened and life.ended - life.opened >= STEADY_NS else failures
             longest = min(owner.sockets.cap_s, owner.sockets.base_s * 2 ** min(failures, 30))
             owner.sleep(random.uniform(0.0, longest))  # noqa: S311 - jitter
+            if owner.stopped_ns and time.monotonic_ns() >= owner.give_up_ns:
+                return
             failures += 1
             attempt += 1
 

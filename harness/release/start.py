@@ -12,16 +12,16 @@ from harness.release.changed import apply_changes
 from harness.release.isolate import isolate, private
 from harness.release.manifests import Placement, prepare
 from harness.release.rendering import render
-from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
 
 if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
+    from harness.release.switches import Switch
     from harness.scenario import Scenario
 
 
-def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) -> Release:
+def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario, switch: Switch) -> Release:
     """Apply the application's manifests with the old version live, wait until it is ready, observe it.
 
     Args:
@@ -29,6 +29,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
         cluster: kubectl, smoke image.
         place: the namespace, and how the Service is entered there.
         scenario: its journal is written, and its end ends the observation.
+        switch: moves users.
 
     Raises:
         ConfigurationError: the manifests don't fit or are refused, or the namespace holds what an earlier run left.
@@ -50,7 +51,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario) ->
     release = Release(
         kube,
         config,
-        SelectorSwitch(kube, place.name, config),
+        switch,
         scenario.journal,
         place.name,
         smoke_image=cluster.smoke_image,

@@ -20,7 +20,7 @@ NOT_COVERED = (
     "cloud load balancers and their health checks",
     "DNS changes and caches outside the cluster",
     "more than one control plane; nodes on different machines",
-    "gRPC and HTTP/3 connections; WebSockets by TLS",
+    "gRPC and HTTP/3 connections",
     "database schema changes",
 )
 _RANK = {"pass": 0, "inconclusive": 1, "fail": 2}

@@ -1,0 +1,44 @@
+"""The fixtures of a release: the switch that moves users, and the process around it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.fixtures import policy_of
+
+if TYPE_CHECKING:
+    from harness.cluster.running import Cluster, Place
+    from harness.config import Config
+    from harness.release.switches import Switch
+    from harness.release.verbs import Release
+    from harness.scenario import Scenario
+
+
+@pytest.fixture
+def switch(namespace: Place, app: Config) -> Switch:
+    """What points users at a side: the Service's selector; a conftest may put another in its place."""
+    from harness.release.switches.selector import SelectorSwitch
+
+    return SelectorSwitch(namespace.kube, namespace.name, app)
+
+
+@pytest.fixture
+def release(
+    request: pytest.FixtureRequest,
+    scenario: Scenario,
+    namespace: Place,
+    cluster: Cluster,
+    app: Config,
+    switch: Switch,
+) -> Release:
+    """The release process, with the old version live and ready."""
+    from harness.release.start import start
+
+    scenario.namespace = namespace.name
+    released = start(app.under(policy_of(request.node)), cluster, namespace, scenario, switch)
+    scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
+    if cluster.engine is not None:  # an ingress of our own
+        scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
+    return released
