@@ -29,6 +29,7 @@ def test_of_a_log_only_this_runs_failures_are_kept() -> None:
             line(f"{RUN}-busy-4", 0, "DC,UPE"),
             line(f"{RUN}-busy-5", 503, "UH", "-"),
             line(f"{RUN}-busy-6", 404),
+            line(f"{RUN}-websocket-7", 101, "UC"),
         ]
     )
     assert [(one["id"][13:], one["code"], one["flags"], one["upstream"]) for one in failed(log, RUN)] == [

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LINES: Final = 30_000
 """Of each proxy's log: more than a scenario's load leaves there."""
+SWITCHED: Final = 101
+"""A WebSocket's: how it ended its own record tells."""
 TOLD: Final = 200
 """So many requests are told one by one; all are counted."""
 # Envoy's default format, which the access log's line has to the end.
@@ -74,6 +76,6 @@ def failed(log: str, run_tag: str) -> list[dict[str, Any]]:
         if match is None or not match["id"].startswith(run_tag):
             continue
         code = int(match["code"])
-        if match["flags"] != "-" or code >= 500 or code == 0:
+        if code != SWITCHED and (match["flags"] != "-" or code >= 500 or code == 0):
             found.append({"id": match["id"], "code": code, "flags": match["flags"], "upstream": match["upstream"]})
     return found
