@@ -40,6 +40,7 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
         release.watch(seconds=10)
 
 
+@pytest.mark.fast
 @pytest.mark.promises(
     nothing_lost(),
     answered_within(),
