@@ -13,8 +13,8 @@ from typing import Any, Final, TextIO
 
 from benchmarks import ours, result
 from benchmarks.running import realtime, window
-from harness.client.misbehave import ToyProcess
 from harness.client.plan import ClassPlan
+from harness.client.toy_process import ToyProcess
 from harness.cluster.store import Store, cache_root
 from harness.evidence.statistics import lag_p99
 from harness.journal import Journal

@@ -9,9 +9,10 @@ import numpy as np
 from benchmarks import ours
 from benchmarks.running import Broken, window
 from benchmarks.tools import CONNECTIONS, Tool, Work
-from harness.client.misbehave import MODES, ToyProcess
+from harness.client.misbehave import MODES
 from harness.client.plan import ClassPlan
 from harness.client.selftest import ERROR_OF, SILENT
+from harness.client.toy_process import ToyProcess
 from harness.cluster.store import Store
 from harness.evidence.losses import lost_mask
 from harness.evidence.samples import ERRORS, UNSENT

@@ -76,11 +76,13 @@ def test_liveness_restarts_a_hung_pod_and_leaves_a_slow_one_alone(release: Relea
 
 @pytest.mark.promises(nothing_lost(), not_ready_gets_nothing(within=3.0), not_restarted())
 def test_a_drain_without_deletion_takes_the_pod_out_by_its_readiness(release: Release, load: Load, pods: Pods) -> None:
-    """Nobody deletes the pod, so only its probe takes it out of the endpoints; started anew it is back."""
+    """Nobody deletes the pod, so only its probe takes it out of the endpoints; it stays, empty, until it is deleted."""
     with load.steady():
         release.watch(seconds=3, breached=nobody)
-        pods.drain(pods.ready()[0])
+        drained = pods.ready()[0]
+        pods.drain(drained)
         release.watch(seconds=12, breached=nobody)
+        pods.delete(drained)
         pods.wait_ready(4)
         release.watch(seconds=4, breached=nobody)
 

@@ -22,8 +22,9 @@ from harness.client.selftest import run_selftest
 from harness.client.socket_plan import SocketPlan
 from harness.client.socket_recorder import Life, SocketRecorder
 from harness.client.socket_selftest import TOLD, SocketRow, SocketSetup, run_sockets
-from harness.client.socket_toy import MODES, SocketToy, SocketToyProcess
+from harness.client.socket_toy import MODES, SocketToy
 from harness.client.sockets import SocketClass
+from harness.client.toy_process import ToyProcess
 from harness.client.websocket import WebSocket
 from harness.errors import ConfigurationError
 from harness.evidence import socket_record as record
@@ -167,7 +168,7 @@ def toy() -> SocketToy:
 
 @pytest.mark.processes
 def test_a_stopped_server_is_noticed_within_three_seconds_by_the_clients_own_pings(tmp_path: Path) -> None:
-    with SocketToyProcess() as server, SocketToyProcess() as other:
+    with ToyProcess("harness.client.socket_toy") as server, ToyProcess("harness.client.socket_toy") as other:
 
         def stop() -> None:
             until(lambda: (tmp_path / f"sockets-{os.getpid()}.bin").exists(), "the record", timeout=5, every=0.02)

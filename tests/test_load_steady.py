@@ -16,8 +16,8 @@ import pytest
 from harness import load as module
 from harness.client.follower import Follower
 from harness.client.identity import Identity
-from harness.client.misbehave import ToyProcess
 from harness.client.plan import ClassPlan, Entry, LoadPlan
+from harness.client.toy_process import ToyProcess
 from harness.errors import LoadError
 from harness.evidence.samples import CLOSING, ERRORS, KIND_CLOSING, OK, SAMPLE
 from harness.load import Load, steady

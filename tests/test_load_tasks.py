@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.client.misbehave import ToyProcess
 from harness.client.plan import ClassPlan, LoadPlan
 from harness.client.recorder import Recorder
 from harness.client.tasks import Record, Recorded
+from harness.client.toy_process import ToyProcess
 from harness.config import load as load_config
 from harness.errors import ConfigurationError, LoadError
 from harness.evidence.ledger import ledger

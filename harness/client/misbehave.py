@@ -6,18 +6,14 @@ answer. Ports and counts go over standard input and output, so the server ends w
 
 from __future__ import annotations
 
-import json
-import select
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
+
+from harness.client.toy_process import serve_reports
 
 GOOD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Toy-Version: toy\r\nX-Toy-Pod: toy-0\r\n\r\nok"
 PARTIAL: Final = {
@@ -39,8 +35,6 @@ WHOLE: Final = {
 MODES: Final = (*(mode for mode in PARTIAL), *(mode for mode in WHOLE if mode != "ok"), "hang")
 MAX_REQUEST: Final = 65_536
 HANG_S: Final = 30.0
-LINE_S: Final = 10.0
-"""Bound of the child's start and of one report in seconds."""
 BEAT_S: Final = 0.001
 PAUSE: Final = "pause"
 BACKLOG: Final = 512
@@ -185,72 +179,16 @@ class Pulse:
             last = now
 
 
-class ToyProcess:
-    """The toy server as a child process; a context manager.
-
-    Args:
-        module: the server's.
-
-    Attributes:
-        port: where it listens on 127.0.0.1.
-        hello: what the child told first, an object with "port".
-        process: the child, for SIGSTOP and SIGCONT.
-
-    """
-
-    def __init__(self, module: str = "harness.client.misbehave") -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        self.hello: Any = json.loads(self._line())
-        self.port = int(self.hello["port"])
-
-    def report(self) -> dict[str, dict[str, int]]:
-        """`ToyServer.report`, by path, and under `PAUSE` the longest pause of the process, CLOCK_MONOTONIC ns."""
-        if self.process.stdin is None:
-            raise RuntimeError("the toy server has no standard input")
-        self.process.stdin.write("report\n")
-        self.process.stdin.flush()
-        answer: Any = json.loads(self._line())
-        return dict(answer)
-
-    def close(self) -> None:
-        """End the child."""
-        self.process.kill()
-        self.process.wait(timeout=10)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def _line(self) -> str:
-        line = ""
-        if self.process.stdout is not None and select.select([self.process.stdout], [], [], LINE_S)[0]:
-            line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"no answer from the toy server (exit code {self.process.poll()})")
-        return line
-
-
 def main() -> None:
-    """Print the port; answer each line on standard input with a report; end with standard input."""
+    """Serve until standard input ends; a report is by path, and under `PAUSE` the process' longest pause (ns)."""
     server, pulse = ToyServer(), Pulse()
     threading.Thread(target=server.serve, daemon=True).start()
-    sys.stdout.write(json.dumps({"port": server.port}) + "\n")
-    sys.stdout.flush()
-    for _ in sys.stdin:
+
+    def report() -> dict[str, dict[str, int]]:
         begun, ended = pulse.longest
-        sys.stdout.write(json.dumps({**server.report(), PAUSE: {"from_ns": begun, "until_ns": ended}}) + "\n")
-        sys.stdout.flush()
+        return {**server.report(), PAUSE: {"from_ns": begun, "until_ns": ended}}
+
+    serve_reports({"port": server.port}, report)
     server.close()
 
 

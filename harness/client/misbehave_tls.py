@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import socket
 import ssl
 import struct
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +26,8 @@ from h2.exceptions import ProtocolError
 
 from harness import certificates
 from harness.client.frames import Goaway
-from harness.client.misbehave import BACKLOG, HANG_S, ToyProcess, ToyServer
+from harness.client.misbehave import BACKLOG, HANG_S, ToyServer
+from harness.client.toy_process import ToyProcess, serve_reports
 
 HOST: Final = "toy.test"
 GOOD: Final = [(":status", "200"), ("content-length", "4"), ("x-toy-version", "toy"), ("x-toy-pod", "toy-0")]
@@ -236,14 +235,10 @@ def _private_file(text: str) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Print ports and authorities; answer each line on standard input with a report; end with standard input."""
+    """Serve until standard input ends; first come the ports, by name, and the authorities."""
     server = ToyTlsServer()
     server.start()
-    sys.stdout.write(json.dumps({"port": server.ports["good"], "ports": server.ports, "ca": server.ca}) + "\n")
-    sys.stdout.flush()
-    for _ in sys.stdin:
-        sys.stdout.write(json.dumps(server.report()) + "\n")
-        sys.stdout.flush()
+    serve_reports({"port": server.ports["good"], "ports": server.ports, "ca": server.ca}, server.report)
     server.close()
 
 

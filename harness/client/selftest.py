@@ -23,13 +23,14 @@ from harness.client.exchange import Request
 from harness.client.http import Connection
 from harness.client.identity import Identity
 from harness.client.lanes import Lane
-from harness.client.misbehave import MODES, ToyProcess
+from harness.client.misbehave import MODES
 from harness.client.misbehave_tls import ToyTlsProcess
 from harness.client.recorder import Recorder
 from harness.client.rows import Row, judged, told
 from harness.client.selftest_tls import secure_rows
 from harness.client.socket_selftest import SocketRow, SocketSetup, in_own_process, run_sockets
 from harness.client.stopped import TIMEOUT_S, Setup, guarded, read_samples, stop_a_server
+from harness.client.toy_process import ToyProcess
 from harness.evidence.samples import Samples
 
 EVERY: Final = 6

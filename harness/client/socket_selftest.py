@@ -20,8 +20,9 @@ from harness.client.identity import Identity
 from harness.client.plan import ClassPlan, Entry, LoadPlan
 from harness.client.socket_plan import SocketPlan
 from harness.client.socket_recorder import SocketRecorder
-from harness.client.socket_toy import CLOSES, MODES, NONSENSE, REFUSALS, SocketToyProcess
+from harness.client.socket_toy import CLOSES, MODES, NONSENSE, REFUSALS
 from harness.client.sockets import Connect, SocketClass
+from harness.client.toy_process import ToyProcess
 from harness.client.websocket import WebSocket
 from harness.evidence.samples import SAMPLE
 from harness.evidence.socket_record import decode_sockets
@@ -90,7 +91,7 @@ def run_sockets(setup: SocketSetup, folder: Path, deadline: float) -> list[Socke
     records: dict[str, Sockets | str] = {}
     running: dict[str, SocketClass] = {}
     begun = time.monotonic()
-    with SocketToyProcess() as server:
+    with ToyProcess("harness.client.socket_toy") as server:
         threads = [
             threading.Thread(target=_mode, args=(setup, server.port, folder, mode, records, running), daemon=True)
             for mode in MODES

@@ -11,14 +11,10 @@ import json
 import select
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from wsproto import ConnectionType, WSConnection
@@ -34,6 +30,8 @@ from wsproto.events import (
 )
 from wsproto.utilities import ProtocolError
 
+from harness.client.toy_process import serve_reports
+
 AFTER: Final = 3
 """Messages on a socket's first connection before the mode shows."""
 CLOSES: Final = {"close_1012": 1012, "close_1001": 1001, "close_1011": 1011, "close_1000": 1000}
@@ -43,7 +41,6 @@ NONSENSE: Final = ("garbage", "binary", "no_json")
 NUMBERS: Final = ("gap", "double", "disorder", "deaf", "foreign")
 MODES: Final = (*("ok", "fragments", "silent", "no_handshake", *CLOSES, *REFUSALS, *CUTS, *NONSENSE, *NUMBERS),)
 TICK_S: Final = 0.02
-LINE_S: Final = 10.0
 BACKLOG: Final = 2048
 HEADERS: Final = [(b"X-Toy-Version", b"toy"), (b"X-Toy-Pod", b"toy-0")]
 
@@ -248,66 +245,11 @@ class _Conversation:
         self.connection.sendall(self.wire.send(event))
 
 
-class SocketToyProcess:
-    """The toy server as a child process; a context manager.
-
-    Attributes:
-        port: where it listens on 127.0.0.1.
-        process: the child, for SIGSTOP and SIGCONT.
-
-    """
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.client.socket_toy"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        self.port = int(self._line())
-
-    def report(self) -> dict[str, dict[str, int]]:
-        """`SocketToy.report`, by mode."""
-        if self.process.stdin is None:
-            raise RuntimeError("the toy server has no standard input")
-        self.process.stdin.write("report\n")
-        self.process.stdin.flush()
-        answer: Any = json.loads(self._line())
-        return dict(answer)
-
-    def close(self) -> None:
-        """End the child."""
-        self.process.kill()
-        self.process.wait(timeout=10)
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-
-    def __enter__(self) -> SocketToyProcess:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def _line(self) -> str:
-        line = ""
-        if self.process.stdout is not None and select.select([self.process.stdout], [], [], LINE_S)[0]:
-            line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"no answer from the toy server (exit code {self.process.poll()})")
-        return line
-
-
 def main() -> None:
-    """Print the port; answer each line on standard input with a report; end with standard input."""
+    """Serve until standard input ends; a report is by mode."""
     server = SocketToy()
     threading.Thread(target=server.serve, daemon=True).start()
-    sys.stdout.write(f"{server.port}\n")
-    sys.stdout.flush()
-    for _ in sys.stdin:
-        sys.stdout.write(json.dumps(server.report()) + "\n")
-        sys.stdout.flush()
+    serve_reports({"port": server.port}, server.report)
     server.close()
 
 

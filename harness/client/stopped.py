@@ -14,10 +14,11 @@ import numpy as np
 
 from harness.client.http import Connection
 from harness.client.lanes import Lane
-from harness.client.misbehave import PAUSE, ToyProcess
+from harness.client.misbehave import PAUSE
 from harness.client.pacer import Pacer
 from harness.client.plan import ClassPlan, Entry, LoadPlan
 from harness.client.recorder import Recorder
+from harness.client.toy_process import ToyProcess
 from harness.evidence.samples import KIND_CLOSING, KIND_SAMPLE, OK, SAMPLE, Samples
 
 TIMEOUT_S: Final = 3.0

@@ -99,7 +99,7 @@ class Pods:
         self._kube.delete_pod(self._namespace, pod)
 
     def drain(self, pod: str) -> None:
-        """Have a pod drain though nobody deletes it: it leaves by its readiness, ends, and is started anew."""
+        """Have a pod drain though nobody deletes it: it leaves by its readiness, and stays, empty."""
         self._journal.event("pod.drained", pod=pod)
         self._switch(pod, "drain")
 
