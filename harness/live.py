@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from harness.client.follower import Follower
-from harness.evidence.samples import RECORD_SIZE
+from harness.evidence.socket_record import KIND_LIFE, LIFE, OPEN
 from harness.evidence.store import parse_events
 from harness.evidence.timeline import Event
 from harness.journal import EVENTS_FILE
@@ -23,9 +23,6 @@ from harness.report.screen import Screen
 
 EVERY_S: Final = 0.5
 STOP_S: Final = 5.0
-_SOCKETS: Final = np.dtype([("kind", "u1"), ("end", "u1"), ("pad", "V6"), ("socket", "<u4"), ("rest", "V52")])
-_KIND_LIFE: Final = 16
-"""Of a sockets' file: a life; its second byte is 0 while it is open."""
 
 
 class Events:
@@ -67,11 +64,11 @@ class Sockets:
         with self._path.open("rb") as file:
             file.seek(self._offset)
             raw = file.read()
-        raw = raw[: len(raw) // RECORD_SIZE * RECORD_SIZE]
+        raw = raw[: len(raw) // LIFE.itemsize * LIFE.itemsize]
         self._offset += len(raw)
-        records = np.frombuffer(raw, dtype=_SOCKETS)
-        for record in records[records["kind"] == _KIND_LIFE]:
-            self._open[int(record["socket"])] = int(record["end"]) == 0
+        records = np.frombuffer(raw, dtype=LIFE)  # every kind has its size
+        for record in records[records["kind"] == KIND_LIFE]:
+            self._open[int(record["socket"])] = int(record["end"]) == OPEN
         return sum(self._open.values())
 
 
