@@ -49,7 +49,8 @@ REFUSED = "bluegreen_refused"
 """Attribute of a collection report: the id of the worker process that refused."""
 MARKERS = (
     "promises(*promises): what the scenario's author declares; judged from the recorded timeline",
-    "paths(*names, smoke=None): where the scenario runs, of service and ingress (default: both), and as smoke tier",
+    "paths(*names, smoke=None, nightly=None): where the scenario runs, of service and ingress (default: both); the one"
+    " that is the smoke tier's; the one that only the nightly tier has, as nothing else is expected there",
     "application(file): another bluegreen.toml, relative to pytest's root folder or to the harness' own data",
     "policy(name): the pods end as [policies] NAME says; it is skipped by name where the configuration has none",
     "needs(word): the scenario needs a version that the configuration may lack; it is skipped by name there",
@@ -160,8 +161,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if is_scenario(metafunc.definition):
         marker = metafunc.definition.get_closest_marker("paths")
         paths = (marker and marker.args) or ("service", "ingress")
-        smoke = marker and marker.kwargs.get("smoke")
-        marked = [pytest.param(path, marks=pytest.mark.smoke if path == smoke else ()) for path in paths]
+        tiers = {path: tier for tier, path in (marker.kwargs if marker else {}).items()}
+        marked = [
+            pytest.param(path, marks=getattr(pytest.mark, tiers[path]) if path in tiers else ()) for path in paths
+        ]
         metafunc.parametrize("path", marked, indirect=True)
 
 

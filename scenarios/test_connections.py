@@ -44,6 +44,7 @@ def test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain(releas
         release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.paths(nightly="ingress")
 @pytest.mark.policy(NAIVE)
 @pytest.mark.promises(loses("slow", "websocket", may=("fresh", "busy", "idle", "post")))
 def test_retiring_the_old_side_at_once_cuts_what_is_under_way_where_its_pods_just_end(
@@ -57,6 +58,7 @@ def test_retiring_the_old_side_at_once_cuts_what_is_under_way_where_its_pods_jus
         release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.policy(SLEEP)
 @pytest.mark.promises(loses("websocket", may=("busy", "idle")), only(NEW, after=CUTOVER, within=2.0))
 def test_retiring_the_old_side_at_once_where_its_pods_wait_and_end(release: Release, load: Load) -> None:
@@ -68,6 +70,7 @@ def test_retiring_the_old_side_at_once_where_its_pods_wait_and_end(release: Rele
         release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.paths(nightly="ingress")
 @pytest.mark.promises(nothing_lost(), sockets_clean(on=NEW), answered_within(), only(NEW, after=CUTOVER, within=2.0))
 def test_draining_the_old_side_first_lets_it_be_retired_empty(release: Release, load: Load) -> None:
     """The old side is asked to send its users away while it lives on; later nobody is there, and it goes."""

@@ -38,6 +38,7 @@ def test_cutover_loses_nothing(release: Release, load: Load) -> None:
         release.watch(seconds=10)
 
 
+@pytest.mark.paths(nightly="ingress")
 @pytest.mark.promises(
     nothing_lost(),
     answered_within(),
@@ -61,6 +62,7 @@ def test_many_cutovers_in_a_row_lose_nothing(release: Release, load: Load, cutov
             release.watch(seconds=4)
 
 
+@pytest.mark.paths(nightly="ingress")
 @pytest.mark.application("manifests/nginx/bluegreen.toml")
 @pytest.mark.promises(
     nothing_lost(), answered_within(), enough(2000), only(NEW, after=CUTOVER, within=2.0), idle_side_warm()

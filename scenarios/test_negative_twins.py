@@ -55,6 +55,7 @@ def test_an_empty_selector_turns_nothing_lost_red(release: Release, load: Load, 
             release.watch(seconds=5, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(red(no_flip_back()), red(only(NEW, after=CUTOVER, within=2.0)))
 def test_a_second_writer_turns_no_flip_back_red(release: Release, load: Load, faults: Faults) -> None:
     """Somebody puts the selector back behind the release's back."""
@@ -66,6 +67,7 @@ def test_a_second_writer_turns_no_flip_back_red(release: Release, load: Load, fa
             release.watch(seconds=5, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(red(only(NEW, after=CUTOVER, within=2.0)))
 def test_a_selector_without_color_turns_only_red(release: Release, load: Load, faults: Faults) -> None:
     """Somebody takes the color out of the selector: both versions serve."""
@@ -76,6 +78,7 @@ def test_a_selector_without_color_turns_only_red(release: Release, load: Load, f
             release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.promises(red(idle_side_warm()))
 def test_scaling_the_old_side_down_turns_idle_side_warm_red(release: Release, load: Load, faults: Faults) -> None:
     """Somebody deletes the way back right after the cutover."""
@@ -86,6 +89,7 @@ def test_scaling_the_old_side_down_turns_idle_side_warm_red(release: Release, lo
             release.watch(seconds=6, breached=nobody)
 
 
+@pytest.mark.nightly
 @pytest.mark.beyond("controller-manager-stalled")
 @pytest.mark.promises(red(cutover_happened()), red(only(NEW, after=CUTOVER, within=2.0)))
 def test_a_stalled_controller_turns_cutover_happened_red(release: Release, load: Load, faults: Faults) -> None:
@@ -106,6 +110,7 @@ def test_a_good_version_turns_the_refusal_red(release: Release, load: Load) -> N
         release.watch(seconds=4)
 
 
+@pytest.mark.nightly
 @pytest.mark.needs(REFUSED_BY_SMOKE)
 @pytest.mark.promises(red(never_served(REFUSED_BY_SMOKE)), red(nothing_lost()))
 def test_a_promotion_by_hand_turns_never_served_red(release: Release, load: Load, faults: Faults) -> None:

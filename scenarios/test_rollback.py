@@ -60,6 +60,7 @@ def test_a_whole_release_loses_nothing(release: Release, load: Load) -> None:
         release.watch(seconds=4)
 
 
+@pytest.mark.paths(nightly="ingress")
 @pytest.mark.needs(BREAKS_AFTER_CUTOVER)
 @pytest.mark.promises(rolled_back_by_watch(), only(OLD, after=ROLLBACK, within=2.0), idle_side_warm())
 def test_a_version_that_breaks_after_the_cutover_is_rolled_back_by_the_watch(release: Release, load: Load) -> None:

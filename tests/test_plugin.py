@@ -495,6 +495,18 @@ def test_tiers(rehearse: Rehearsal, args: tuple[str, ...], names: list[str]) -> 
     assert shown == names
 
 
+def test_one_path_of_a_scenario_may_be_the_nightly_tiers(rehearse: Rehearsal) -> None:
+    body = """
+@pytest.mark.paths(nightly="ingress")
+@promised
+def test_both(release, load): load.play()
+"""
+    collected = rehearse(body, "--collect-only", "-q")
+    assert [line for line in collected.outlines if "::" in line] == ["test_inner.py::test_both[service]"]
+    collected = rehearse.again("--collect-only", "-q", "--bg-tier", "nightly")
+    assert len([line for line in collected.outlines if "::" in line]) == 2
+
+
 def test_the_tier_is_recorded(rehearse: Rehearsal) -> None:
     rehearse(TIERS, "-m", "fast")
     assert rehearse.verdict["tier"] == "fast"
