@@ -36,7 +36,6 @@ LIES = {"httpGet": {"path": "/state", "port": "admin"}}
 """Asks for what is answered with 200 whatever the pod can do for users."""
 
 
-@pytest.mark.fast
 @pytest.mark.paths("service", "ingress")
 @pytest.mark.promises(nothing_lost(), not_ready_gets_nothing(within=3.0, again=3.0), same_probes())
 def test_a_pod_that_turns_not_ready_gets_no_new_requests_until_it_is_ready(
