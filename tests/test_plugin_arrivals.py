@@ -40,7 +40,7 @@ class Kube:
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
     monkeypatch.setattr(session, "Kube", Kube)
-    monkeypatch.setattr(harness.release.start, "start", lambda *parts: parts[-1])
+    monkeypatch.setattr(harness.release.start, "start", lambda config, cluster, place, scenario, switch: scenario)
 """
 CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")"""
 LEASED = """session.OwnCluster(
