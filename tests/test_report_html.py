@@ -21,7 +21,8 @@ from harness.evidence.outages import outages
 from harness.evidence.samples import FAILED, OK
 from harness.evidence.timeline import SECOND, Timeline
 from harness.report import files
-from harness.report.html import lanes, marks, numbers, series
+from harness.report.html import index, lanes, marks, numbers, series
+from harness.report.html import scenario as scenario_page
 from harness.report.html.chart import PANELS, chosen, scene
 from harness.report.html.markup import Html, el, esc
 from harness.report.html.page import page, scenario_section
@@ -52,7 +53,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "br"):
+        if tag not in ("meta", "link", "br", "wbr"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -60,7 +61,9 @@ class Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open[-1:] != ["script"] and self.open[-1:] != ["style"]:
-            self.text.append(data)
+            # a place where a line may break is no gap between words
+            joined = bool(self.tags) and self.tags[-1][0] == "wbr" and bool(self.text)
+            self.text.append(f"{self.text.pop()}{data}" if joined else data)
 
     def said(self) -> str:
         return " ".join(" ".join(self.text).split())
@@ -516,3 +519,21 @@ def test_the_first_attempt_is_told_and_the_second_is_shown(tmp_path: Path) -> No
     assert main(["recheck", str(folder)]) == 0
     said = Reader((folder / "report.html").read_text()).said()
     assert "1 of 1 scenario" in said and "inconclusive, then pass" in said
+
+
+def test_a_name_breaks_between_its_words_and_copies_whole() -> None:
+    told = scenario_page.name({"id": "scenarios/test_a.py::test_of_two[service]"})
+    assert told.split("<wbr>") == ["test_", "of_", "two", "[service]"]
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        ("user", "1 lost of 10 requests where nothing may be lost; 2 more may be sent again by any client"),
+        ("strict", "3 lost of 10 requests where nothing may be lost "),
+    ],
+)
+def test_the_headline_counts_what_its_level_counts(level: str, said: str) -> None:
+    samples = {"issued": 10, "failed": 0, "unknown": 3, "retriable": 2}
+    document = {"verdict": "fail", "scenarios": [{"expect": "no_loss", "level": level, "samples": samples}]}
+    assert said in f"{Reader(index.banner(document)).said()} "

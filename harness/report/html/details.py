@@ -32,6 +32,12 @@ def lost_of(record: Record) -> int:
     return int(samples.get("failed", 0)) + int(samples.get("unknown", 0))
 
 
+def told_lost(record: Record) -> str:
+    """The same as text, with how many of them any client may send again."""
+    again = int((record.get("samples") or {}).get("retriable", 0))
+    return numbers.count(lost_of(record)) + (f" ({numbers.count(again)} retriable)" if again else "")
+
+
 def strength(record: Record) -> Html:
     """What was counted, class by class, and what that bounds."""
     samples = record.get("samples") or {}

@@ -8,7 +8,7 @@ from typing import Any
 from harness.report.html import numbers
 from harness.report.html.details import lost_of
 from harness.report.html.markup import Html, el
-from harness.report.html.scenario import EXPECTS, Record, anchor, reasons, title
+from harness.report.html.scenario import EXPECTS, Record, anchor, name, reasons
 from harness.report.html.tables import SHAPES, bullets, chip, facts, table
 
 Document = Mapping[str, Any]
@@ -58,13 +58,15 @@ def _key_figures(document: Document) -> Html:
     records = _records(document)
     strict = [one for one in records if one.get("expect") == "no_loss"]
     issued = sum(int((one.get("samples") or {}).get("issued", 0)) for one in strict)
-    lost = sum(lost_of(one) for one in strict)
+    lost = sum(lost_of(one) - _allowed(one) for one in strict)
+    allowed = sum(_allowed(one) for one in strict)
+    beside = f"; {numbers.count(allowed)} more may be sent again by any client" if allowed else ""
     firsts = [_first(one) for one in records]
     slowest = max((first for first in firsts if first is not None), default=None)
     moves = sum(int(one.get("cutovers") or 0) for one in records)
     instrument = document.get("instrument") or {}
     items = [
-        (f"{numbers.count(lost)}", f"lost of {numbers.count(issued)} requests where nothing may be lost"),
+        (f"{numbers.count(lost)}", f"lost of {numbers.count(issued)} requests where nothing may be lost{beside}"),
         (numbers.count(moves), "cutovers and rollbacks under load"),
         (numbers.NONE if slowest is None else f"{numbers.ms(slowest)} ms", "slowest switch to reach a user"),
         (
@@ -73,6 +75,11 @@ def _key_figures(document: Document) -> Html:
         ),
     ]
     return el("ul", *(el("li", el("b", value), " ", el("span", words)) for value, words in items), cls="figures")
+
+
+def _allowed(record: Record) -> int:
+    """Lost requests that the level of users lets pass."""
+    return 0 if record.get("level") == "strict" else int((record.get("samples") or {}).get("retriable", 0))
 
 
 def _first(record: Record) -> float | None:
@@ -91,7 +98,7 @@ def attention(document: Document) -> Html | None:
                 continue
             why = next(iter(reasons(one)), "").split("; ")[0]
             cause = next((str(d.get("cause")) for d in one.get("diagnosis") or () if d.get("cause")), "")
-            link = el("a", title(one), href=f"#{anchor(number)}")
+            link = el("a", name(one), href=f"#{anchor(number)}")
             body = [el("p", why), el("p", el("b", "Cause: "), cause) if cause else None]
             items.append(el("li", chip(verdict), " ", link, *body))
     if not items:
@@ -108,7 +115,7 @@ def scenarios(document: Document) -> Html:
     numbered.sort(key=lambda item: (order.get(str(item[1].get("verdict")), 0), item[0]))
     rows = [
         (
-            el("a", title(one), href=f"#{anchor(number)}"),
+            el("a", name(one), href=f"#{anchor(number)}"),
             chip(str(one.get("verdict"))),
             EXPECTS.get(str(one.get("expect")), ""),
             numbers.seconds(one.get("seconds")),

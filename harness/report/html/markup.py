@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-VOID = frozenset({"br", "col", "meta", "link"})
+VOID = frozenset({"br", "col", "meta", "link", "wbr"})
 
 
 class Html(str):

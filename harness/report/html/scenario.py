@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from harness.evidence.timeline import Timeline
 from harness.report.html import details, numbers
 from harness.report.html.chart import charts, scene
-from harness.report.html.details import lost_of
+from harness.report.html.details import told_lost
 from harness.report.html.markup import Html, el, join
 from harness.report.html.tables import bullets, chip, code, facts, table
 
@@ -30,6 +31,11 @@ def anchor(number: int) -> str:
 def title(record: Record) -> str:
     """The scenario's name without its file's folders."""
     return str(record.get("id") or "scenario").rsplit("/", 1)[-1].partition("::")[2] or str(record.get("id"))
+
+
+def name(record: Record) -> Html:
+    """The title, which may break between its words and before its parameters, but not within a word."""
+    return join(re.split(r"(?<=_)|(?=\[)", title(record)), el("wbr"))
 
 
 def section(record: Record, timeline: Timeline | None, number: int, *, opened: bool) -> Html:
@@ -59,14 +65,14 @@ def section(record: Record, timeline: Timeline | None, number: int, *, opened: b
     ]
     head = el(
         "summary",
-        el("h3", chip(str(record.get("verdict"))), el("span", title(record), cls="name"), id=ident),
+        el("h3", chip(str(record.get("verdict"))), el("span", name(record), cls="name"), id=ident),
         el("span", _short(record), cls="gist"),
     )
     return el("details", head, el("div", *parts, cls="body"), cls="scenario", open=opened)
 
 
 def _short(record: Record) -> str:
-    said = [f"{numbers.count(lost_of(record))} lost of {numbers.count((record.get('samples') or {}).get('issued'))}"]
+    said = [f"{told_lost(record)} lost of {numbers.count((record.get('samples') or {}).get('issued'))}"]
     for key, word in (("cutover", "first new"), ("rollback", "back after")):
         first = (record.get(key) or {}).get("first_new_ms")
         if first is not None:
