@@ -145,6 +145,7 @@ def test_an_answers_body_does_not_wait_for_the_acknowledgement_of_its_header() -
     assert statistics.median(took[-30:]) < 0.02  # a delayed acknowledgement costs 40 ms
 
 
+@pytest.mark.processes
 def test_the_log_is_json_and_carries_the_request_id() -> None:
     with running() as process:
         with process.connect() as connection:

@@ -231,6 +231,7 @@ def test_identity_and_request_id_go_by_the_handshake(tmp_path: Path, toy: Socket
     assert toy.seen == {("ok", f"t-websocket-{number}") for number in range(3)}
 
 
+@pytest.mark.processes
 def test_sockets_open_within_the_ramp_and_not_at_once(tmp_path: Path, toy: SocketToy) -> None:
     found = run(plan_for(tmp_path, toy.port, count=20, ramp_s=1.0), 1.3)
     opened = np.sort(found.lives["opened"])

@@ -436,6 +436,7 @@ assert not any(name.split(".")[0] == "pytest_kind" and module for name, module i
 """
 
 
+@pytest.mark.processes
 def test_neither_pytest_kind_nor_an_engine_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_KIND], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

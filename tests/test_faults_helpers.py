@@ -90,6 +90,7 @@ def test_the_process_of_a_pod_is_found_by_its_environment(
     assert process.wait(10) == -9
 
 
+@pytest.mark.processes
 def test_a_helper_that_is_asleep_is_disarmed_and_never_acts(here: Engine, tmp_path: Path) -> None:
     ident = secrets.token_hex(4)
     strike = in_node(here, "node", ident, f"touch {tmp_path}/done")

@@ -129,6 +129,7 @@ def test_a_name_that_is_taken_is_found_by_the_dry_run(config: Config, options: O
     assert "name another namespace" in line.mend
 
 
+@pytest.mark.processes
 def test_a_server_that_hangs_does_not_hold_it_up(
     config: Config, options: Options, server: FakeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_server_that_hangs_does_not_hold_it_up(
     assert preflight.exit_code(lines) == 11
 
 
+@pytest.mark.processes
 def test_rights_that_are_not_answered_do_not_hold_the_process_up(
     config: Config, options: Options, server: FakeApi
 ) -> None:

@@ -162,6 +162,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.processes
 def test_it_needs_neither_a_cluster_nor_what_speaks_to_one(tmp_path: Path) -> None:
     store(tmp_path / "a", play(World(seconds=6)))
     words = ["recheck", str(tmp_path), "--strict", "--slo", "99", "--limit", "lag.lines=9"]

@@ -98,8 +98,10 @@ def run_sockets(setup: SocketSetup, folder: Path, deadline: float) -> list[Socke
         ]
         for thread in threads:
             thread.start()
-        while time.monotonic() < deadline - ENDING_S and (
-            time.monotonic() < begun + SECONDS or not _all_done(server.report())
+        while (
+            time.monotonic() < deadline - ENDING_S
+            and any(thread.is_alive() for thread in threads)
+            and (time.monotonic() < begun + SECONDS or not _all_done(server.report()))
         ):
             time.sleep(0.05)
         for sockets in list(running.values()):
