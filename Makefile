@@ -25,7 +25,7 @@ help: ## this list
 
 setup: .venv/.installed ## the Python environment in .venv/
 
-check: .venv/.installed ## lint, types, and the tests that need no cluster (under 30 s)
+check: .venv/.installed ## lint, types, and the tests that need no cluster (about a minute)
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
