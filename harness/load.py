@@ -173,9 +173,7 @@ class Load:
 
     def _longest(self) -> float:
         sockets = self.plan.sockets
-        # a socket sees the stop when its next message is due
-        other = sockets.stop_s if sockets else 0.0
-        return max(other, *(self.plan.timeout_of(name) for name in self.plan.classes))
+        return max(sockets.stop_s if sockets else 0.0, *(self.plan.timeout_of(name) for name in self.plan.classes))
 
     def _wait_ready(self, follower: Follower) -> None:
         seen: set[int] = set()

@@ -94,8 +94,8 @@ def load_checks(file: Path) -> None:
     """
     try:
         runpy.run_path(str(file))
-    except (OSError, SyntaxError, ImportError, ValueError, NameError) as error:
-        raise ConfigurationError(f"{file} can't be run: {error}", "give the file that scenarios import") from error
+    except Exception as error:  # it is the user's code
+        raise ConfigurationError(f"{file} can't be run: {error!r}", "give the file that scenarios import") from error
 
 
 def _in_order(record: Path) -> tuple[str, int]:

@@ -5,29 +5,25 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness import certificates
 from harness.client.plan import ClassPlan, Entry, LoadPlan
 from harness.client.secure_socket import connect_of
 from harness.client.socket_plan import SocketPlan
-from harness.client.socket_recorder import SocketRecorder
 from harness.client.socket_toy import SocketToy
-from harness.client.sockets import SocketClass
 from harness.client.tls import TlsWire, Tunnel, context_of, shake_hands
 from harness.client.websocket import WebSocket
 from harness.evidence import socket_record as record
-from harness.evidence.samples import SAMPLE
-from harness.evidence.sockets import Sockets, joined
-from tests.test_client_sockets import spawn
+from harness.evidence.sockets import Sockets
+from tests.test_client_sockets import run as run_plan
+from tests.test_client_sockets import spawn, toy  # noqa: F401 - toy is a fixture
 
 HOST = "toy.test"
 MADE = certificates.make(HOST)
@@ -100,14 +96,6 @@ def relay(tmp_path: Path) -> Iterator[Callable[[int | None], Relay]]:
         one.close()
 
 
-@contextmanager
-def toy() -> Iterator[SocketToy]:
-    server = SocketToy()
-    threading.Thread(target=server.serve, daemon=True).start()
-    yield server
-    server.close()
-
-
 def run(folder: Path, port: int, path: str = "/ok", host: str = HOST, seconds: float = 0.5) -> Sockets:
     ca = folder / "ca.pem"
     ca.write_text(MADE.ca)
@@ -121,40 +109,41 @@ def run(folder: Path, port: int, path: str = "/ok", host: str = HOST, seconds: f
         ca=str(ca),
         sockets=SocketPlan(path, count=2, every_ms=50, ramp_s=0.0, handshake_timeout_s=0.5, cap_s=0.1, secure=True),
     )
-    recorder = SocketRecorder(folder)
-    sockets = SocketClass(plan, recorder, spawn, connect=connect_of(plan))
-    sockets.run(time.monotonic_ns(), time.monotonic_ns() + int(seconds * 1e9))
-    recorder.close()
-    found = joined([record.decode_sockets(np.fromfile(recorder.path, SAMPLE), 0, recorder.path.name)])
-    assert found is not None
-    return found
+    return run_plan(plan, seconds)
 
 
 def ends(found: Sockets) -> set[tuple[str, str, int]]:
     return {(record.ENDS[int(one["end"])], record.REASONS[int(one["why"])], int(one["code"])) for one in found.lives}
 
 
-def test_messages_go_both_ways_over_tls(tmp_path: Path, relay: Callable[[int | None], Relay]) -> None:
-    with toy() as server:
-        found = run(tmp_path, relay(server.port).port)
-        counts = server.report()["ok"]
+def test_messages_go_both_ways_over_tls(
+    tmp_path: Path,
+    relay: Callable[[int | None], Relay],
+    toy: SocketToy,  # noqa: F811
+) -> None:
+    found = run(tmp_path, relay(toy.port).port)
+    counts = toy.report()["ok"]
     assert ends(found) == {("done", "none", 1000)}
     assert counts["connections"] == 2
     assert counts["sent"] >= 10 and counts["written"] >= 10
 
 
 def test_a_close_code_passes_through_and_the_socket_comes_back(
-    tmp_path: Path, relay: Callable[[int | None], Relay]
+    tmp_path: Path,
+    relay: Callable[[int | None], Relay],
+    toy: SocketToy,  # noqa: F811
 ) -> None:
-    with toy() as server:
-        found = run(tmp_path, relay(server.port).port, "/close_1012")
+    found = run(tmp_path, relay(toy.port).port, "/close_1012")
     assert ends(found) == {("server", "none", 1012), ("done", "none", 1000)}
 
 
-def test_a_certificate_for_another_name_is_refused(tmp_path: Path, relay: Callable[[int | None], Relay]) -> None:
-    with toy() as server:
-        found = run(tmp_path, relay(server.port).port, host="other.test", seconds=0.1)
-        assert not server.report()
+def test_a_certificate_for_another_name_is_refused(
+    tmp_path: Path,
+    relay: Callable[[int | None], Relay],
+    toy: SocketToy,  # noqa: F811
+) -> None:
+    found = run(tmp_path, relay(toy.port).port, host="other.test", seconds=0.1)
+    assert not toy.report()
     assert {one[:2] for one in ends(found)} == {("refused", "tls_certificate")}
 
 
@@ -165,10 +154,10 @@ def test_a_server_that_never_shakes_hands_is_given_up_in_time(
     assert {one[:2] for one in ends(found)} == {("refused", "tls_timeout")}
 
 
-def test_a_port_without_tls_is_told(tmp_path: Path) -> None:
-    with toy() as server:
-        found = run(tmp_path, server.port, seconds=0.1)
-    assert all(end == "refused" and why.startswith("tls_") for end, why, _ in ends(found))
+def test_a_port_without_tls_is_told(tmp_path: Path, toy: SocketToy) -> None:  # noqa: F811
+    found = run(tmp_path, toy.port, seconds=0.1)
+    assert {end for end, _, _ in ends(found)} == {"refused"}
+    assert all(why.startswith("tls_") for _, why, _ in ends(found))
 
 
 def test_what_has_come_is_read_without_waiting(tmp_path: Path, relay: Callable[[int | None], Relay]) -> None:

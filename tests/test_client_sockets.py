@@ -18,6 +18,7 @@ from harness.client.generator import Generator
 from harness.client.identity import Identity
 from harness.client.misbehave import ToyServer
 from harness.client.plan import ClassPlan, Entry, LoadPlan
+from harness.client.secure_socket import connect_of
 from harness.client.selftest import run_selftest
 from harness.client.socket_plan import SocketPlan
 from harness.client.socket_recorder import Life, SocketRecorder
@@ -61,7 +62,7 @@ def read(path: Path) -> Sockets:
 def run(plan: LoadPlan, seconds: float, meanwhile: Callable[[], None] | None = None) -> Sockets:
     """The sockets' record of a load of so many seconds."""
     recorder = SocketRecorder(Path(plan.folder))
-    sockets = SocketClass(plan, recorder, spawn)
+    sockets = SocketClass(plan, recorder, spawn, connect=connect_of(plan))
     if meanwhile is not None:
         spawn(meanwhile)
     sockets.run(time.monotonic_ns(), time.monotonic_ns() + int(seconds * 1e9))

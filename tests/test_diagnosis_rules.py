@@ -372,10 +372,9 @@ def refused_for(*faults: str) -> Record:
     return record.refused("cutover", "cutover: " + "; ".join(f"something is {one} ({one})" for one in faults))
 
 
-def idle_close(*flags: str) -> Record:
-    told = [{"id": f"x-fresh-{n}", "code": 503, "flags": flag, "upstream": "10.1"} for n, flag in enumerate(flags)]
+def idle_close(**flags: int) -> Record:
     record = Record(mutated()).ready().lose(6.0, 6.1, "proxy_5xx", every=3)
-    return record.add(event(9.0, "proxy.told", proxies=3, flags={}, requests=told, unread=[]))
+    return record.add(event(9.0, "proxy.told", proxies=3, flags=flags, requests=[], unread=[]))
 
 
 CASES: dict[str, list[Callable[[], Record]]] = {
@@ -422,7 +421,7 @@ CASES: dict[str, list[Callable[[], Record]]] = {
     "session-affinity": [lambda: refused_for("session-affinity")],
     "pdb-blocks": [lambda: refused_for("pdb-blocks")],
     "moving-tag": [lambda: refused_for("moving-tag")],
-    "idle-close-behind-proxy": [lambda: idle_close("UC", "UC,UPE")],
+    "idle-close-behind-proxy": [lambda: idle_close(UC=2, UPE=1)],
 }
 NEIGHBORS = {
     "wrong-probe-port": "readiness-never-ok",

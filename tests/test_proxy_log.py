@@ -65,5 +65,7 @@ def test_the_logs_of_all_proxies_become_one_event() -> None:
 
 
 def test_a_log_that_can_not_be_had_is_told_and_breaks_nothing() -> None:
-    event = told({"envoy-1": line(f"{RUN}-fresh-1", 503, "UC"), "envoy-2": ClusterError("no answer", "wait")})
-    assert (event["proxies"], event["flags"], event["unread"]) == (1, {"UC": 1}, ["no answer"])
+    good = line(f"{RUN}-fresh-1", 503, "UC")
+    for log, why in ((ClusterError("no answer", "wait"), "no answer"), ("(no log: 404)", "(no log: 404)")):
+        event = told({"envoy-1": good, "envoy-2": log})
+        assert (event["proxies"], event["flags"], event["unread"]) == (1, {"UC": 1}, [why])

@@ -19,7 +19,7 @@ from harness.evidence import samples as layout
 from harness.evidence.store import read
 from harness.evidence.timeline import Timeline
 from harness.limits import Limit, limit, promise
-from harness.recheck import Limits, judged
+from harness.recheck import Limits, judged, load_checks
 from harness.scenario import Scenario
 from harness.words import nothing_lost, only, red
 from tests.simulated import CODES, Down, Flip, World, changed, event, having, play, write
@@ -190,3 +190,14 @@ def test_the_watch_counts_what_counts_at_the_level(tmp_path: Path) -> None:
         store(folder, few)
         scenario: Any = SimpleNamespace(folder=folder, config=config)
         assert (Scenario.breached(scenario) is not None) is breached
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [(None, "FileNotFoundError"), ("None.x", "AttributeError"), ("(", "SyntaxError")]
+)
+def test_a_file_of_checks_that_can_not_be_run_is_told_by_name(tmp_path: Path, text: str | None, why: str) -> None:
+    file = tmp_path / "checks.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigurationError, match=f"checks.py can't be run: {why}"):
+        load_checks(file)

@@ -21,6 +21,9 @@ from harness.waiting import until
 
 DELETE_SECONDS = 120.0
 
+NO_LOG = "(no log:"
+"""What stands in place of a log that there is none of; the server's reason follows."""
+
 
 class Kube:
     """One cluster.
@@ -228,7 +231,7 @@ class Kube:
             path = f"{_in(namespace, 'pods')}/{segment(pod)}/log"
             return self._api.send("GET", path, query=query).decode(errors="replace")
         except Refused as error:
-            return f"(no log: {error.what})"
+            return f"{NO_LOG} {error.what})"
 
     def get_raw(self, namespace: str, pod: str, port: int, path: str, timeout: float = 5.0) -> bytes:
         """GET ``path`` from a pod's port through the API server."""

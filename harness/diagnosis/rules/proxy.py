@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from harness.diagnosis.rule import Case, rule
@@ -21,9 +19,7 @@ CLOSED = "UC"
     mend="a keep-alive time-out of the server that is longer than the proxy keeps a connection unused (Envoy: 1 h)",
 )  # fmt: skip
 def idle_close_behind_proxy(scene: Scene, case: Case) -> None:
-    told = [one for event in scene.timeline.named("proxy.told") for one in event.fields.get("requests") or ()]
-    flags = Counter(flag for one in told for flag in str(one.get("flags")).split(","))
-    closed = flags[CLOSED]
+    closed = sum(event.fields["flags"].get(CLOSED, 0) for event in scene.timeline.named("proxy.told"))
     case.needs(
         closed,
         f"the proxy's log says of {closed} requests that the pod had closed their connection ({CLOSED})",

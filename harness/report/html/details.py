@@ -32,9 +32,14 @@ def lost_of(record: Record) -> int:
     return int(samples.get("failed", 0)) + int(samples.get("unknown", 0))
 
 
+def retriable_of(record: Record) -> int:
+    """Lost requests that any client may send again."""
+    return int((record.get("samples") or {}).get("retriable", 0))
+
+
 def told_lost(record: Record) -> str:
-    """The same as text, with how many of them any client may send again."""
-    again = int((record.get("samples") or {}).get("retriable", 0))
+    """The lost as text, with how many of them any client may send again."""
+    again = retriable_of(record)
     return numbers.count(lost_of(record)) + (f" ({numbers.count(again)} retriable)" if again else "")
 
 

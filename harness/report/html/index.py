@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.html import numbers
-from harness.report.html.details import lost_of
+from harness.report.html.details import lost_of, retriable_of
 from harness.report.html.markup import Html, el
 from harness.report.html.scenario import EXPECTS, Record, anchor, name, reasons
 from harness.report.html.tables import SHAPES, bullets, chip, facts, table
@@ -79,7 +79,7 @@ def _key_figures(document: Document) -> Html:
 
 def _allowed(record: Record) -> int:
     """Lost requests that the level of users lets pass."""
-    return 0 if record.get("level") == "strict" else int((record.get("samples") or {}).get("retriable", 0))
+    return 0 if record.get("level") == "strict" else retriable_of(record)
 
 
 def _first(record: Record) -> float | None:
