@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.cluster.running import Cluster, Place
     from harness.config import Config
     from harness.faults.block import Faults
-    from harness.faults.data_plane import DataPlane
     from harness.faults.meddler import Meddler
     from harness.faults.pods import Pods
     from harness.instrument import Instrument
@@ -213,20 +212,11 @@ def faults(namespace: Place, release: Release, cluster: Cluster, app: Config, sc
 
 
 @pytest.fixture
-def meddler(faults: Faults, cluster: Cluster, scenario: Scenario) -> Meddler:
+def meddler(faults: Faults) -> Meddler:
     """Somebody else with access to the cluster, for the negative twins."""
     from harness.faults.meddler import Meddler
 
-    return Meddler(faults, cluster, scenario.journal)
-
-
-@pytest.fixture
-def data_plane(namespace: Place, release: Release, cluster: Cluster, app: Config, scenario: Scenario) -> DataPlane:
-    """What happens beside a release to the way that users come in."""
-    del release  # installed first
-    from harness.faults.data_plane import DataPlane
-
-    return DataPlane(namespace.kube, namespace.name, app, cluster, scenario.journal)
+    return Meddler(faults)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     bluegreen_run,
     cluster,
     cutovers,
-    data_plane,
     faults,
     instrument,
     load,

@@ -43,7 +43,6 @@ from harness.config import Config
 from harness.config_model import BREAKS_AFTER_CUTOVER, NEW, OLD, REFUSED_BY_SMOKE
 from harness.config_policies import CLOSES_IDLE, NAIVE, SLEEP
 from harness.faults.block import Faults
-from harness.faults.data_plane import DataPlane
 from harness.faults.meddler import Meddler
 from harness.faults.pods import Pods
 from harness.fixtures import LoadFixture as Load
@@ -67,7 +66,6 @@ __all__ = [
     "ROLLBACK",
     "SLEEP",
     "Config",
-    "DataPlane",
     "Faults",
     "Load",
     "Meddler",

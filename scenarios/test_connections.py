@@ -2,13 +2,20 @@
 
 import pytest
 
+from harness.faults.data_plane import (
+    edit_another_ingress,
+    restart_ingress_controller,
+    restart_ingress_proxies,
+    restart_kube_proxy,
+)
+from harness.faults.node import pause_node
 from harness.words import (
     CUTOVER,
     NAIVE,
     NEW,
     OLD,
     SLEEP,
-    DataPlane,
+    Faults,
     Load,
     Release,
     answered_within,
@@ -102,11 +109,11 @@ def test_retiring_five_times_where_pods_just_end(release: Release, load: Load) -
 @pytest.mark.promises(
     nothing_lost(), sockets_clean(), answered_within(after=None), enough(1000), only(OLD, after="start")
 )
-def test_editing_another_ingress_touches_no_connection(release: Release, load: Load, data_plane: DataPlane) -> None:
+def test_editing_another_ingress_touches_no_connection(release: Release, load: Load, faults: Faults) -> None:
     """Somebody else's host comes, is changed, and goes: nobody of ours notices, on no connection."""
     with load.steady():
         release.watch(seconds=3, breached=nobody)
-        with data_plane.another_ingress_edited():
+        with faults.during(edit_another_ingress()):
             release.watch(seconds=4, breached=nobody)
         release.watch(seconds=4, breached=nobody)
 
@@ -115,26 +122,24 @@ def test_editing_another_ingress_touches_no_connection(release: Release, load: L
 @pytest.mark.paths("ingress")
 @pytest.mark.beyond("ingress-controller-restarted")
 @pytest.mark.promises(nothing_lost(), sockets_clean(), enough(1000), only(OLD, after="start"))
-def test_restarting_the_ingress_controller_touches_no_connection(
-    release: Release, load: Load, data_plane: DataPlane
-) -> None:
+def test_restarting_the_ingress_controller_touches_no_connection(release: Release, load: Load, faults: Faults) -> None:
     """The proxies go on with what they were told last while whoever tells them is replaced."""
     with load.steady():
         release.watch(seconds=2, breached=nobody)
-        with data_plane.controller_restarted():
+        with faults.during(restart_ingress_controller()):
             release.watch(seconds=2, breached=nobody)
         release.watch(seconds=4, breached=nobody)
 
 
 @pytest.mark.nightly
 @pytest.mark.paths("ingress")
-@pytest.mark.beyond("ingress-proxy-restarted")
+@pytest.mark.beyond("ingress-proxies-restarted")
 @pytest.mark.promises(loses("websocket", may=("fresh", "busy", "idle", "slow", "post")), only(OLD, after="start"))
-def test_restarting_the_proxy_cuts_sockets(release: Release, load: Load, data_plane: DataPlane) -> None:
+def test_restarting_the_proxy_cuts_sockets(release: Release, load: Load, faults: Faults) -> None:
     """The proxies are replaced one by one: an upgraded connection has nobody who would close it politely."""
     with load.steady():
         release.watch(seconds=2, breached=nobody)
-        with data_plane.proxy_restarted():
+        with faults.during(restart_ingress_proxies()):
             release.watch(seconds=2, breached=nobody)
         release.watch(seconds=6, breached=nobody)
 
@@ -145,11 +150,11 @@ def test_restarting_the_proxy_cuts_sockets(release: Release, load: Load, data_pl
 @pytest.mark.promises(
     nothing_lost(), sockets_clean(), answered_within(after=None), enough(1000), only(OLD, after="start")
 )
-def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Load, data_plane: DataPlane) -> None:
+def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Load, faults: Faults) -> None:
     """Its rules are the kernel's, and stay where they are while the process is replaced."""
     with load.steady():
         release.watch(seconds=2, breached=nobody)
-        with data_plane.kube_proxy_restarted():
+        with faults.during(restart_kube_proxy()):
             release.watch(seconds=2, breached=nobody)
         release.watch(seconds=4, breached=nobody)
 
@@ -158,10 +163,10 @@ def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Loa
 @pytest.mark.paths("service")
 @pytest.mark.beyond("node-paused")
 @pytest.mark.promises(half_open_noticed(within=3.0), loses("websocket", may=("fresh", "busy", "idle", "slow", "post")))
-def test_peers_that_vanish_without_a_word_are_noticed(release: Release, load: Load, data_plane: DataPlane) -> None:
+def test_peers_that_vanish_without_a_word_are_noticed(release: Release, load: Load, faults: Faults) -> None:
     """A node freezes with sockets on it: nobody closes them, and only those who ask know."""
     with load.steady():
         release.watch(seconds=3, breached=nobody)
-        with data_plane.node_paused():
+        with faults.during(pause_node()):
             release.watch(seconds=6, breached=nobody)
         release.watch(seconds=4, breached=nobody)

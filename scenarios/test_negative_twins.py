@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import SmokeFailed
-from harness.faults import control_plane, process, second_writer
+from harness.faults import control_plane, data_plane, process, second_writer
 from harness.words import (
     BREAKS_AFTER_CUTOVER,
     CUTOVER,
@@ -11,7 +11,6 @@ from harness.words import (
     REFUSED_BY_SMOKE,
     Faults,
     Load,
-    Meddler,
     Release,
     answered_within,
     arrives_once,
@@ -143,15 +142,15 @@ def test_a_proxy_that_sends_again_turns_arrives_once_red(release: Release, load:
 @pytest.mark.nightly
 @pytest.mark.paths("ingress")
 @pytest.mark.application("manifests/tls/bluegreen.toml")
-@pytest.mark.beyond("proxies-killed")
+@pytest.mark.beyond("ingress-proxies-killed")
 @pytest.mark.promises(red(goaway_first()), red(finishes_where_it_began("slow", "h2_slow")))
-def test_killed_proxies_turn_goaway_first_red(release: Release, load: Load, meddler: Meddler) -> None:
+def test_killed_proxies_turn_goaway_first_red(release: Release, load: Load, faults: Faults) -> None:
     """The proxies die just after the flip, without a word to whoever waits for an answer."""
     _released(release)
     with load.steady():
         release.watch(seconds=3, breached=nobody)
         release.cutover()
-        with meddler.killed_proxies():
+        with faults.during(data_plane.kill_ingress_proxies()):
             release.watch(seconds=3, breached=nobody)
 
 

@@ -2,13 +2,14 @@
 
 import pytest
 
+from harness.faults import data_plane
 from harness.words import (
     CUTOVER,
     NEW,
     OLD,
     ROLLBACK,
+    Faults,
     Load,
-    Meddler,
     Release,
     enough,
     finishes_where_it_began,
@@ -60,10 +61,10 @@ def test_the_old_side_retires_under_http2(release: Release, load: Load) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.beyond("proxies-replaced")
+@pytest.mark.beyond("ingress-proxies-restarted")
 @pytest.mark.promises(goaway_first(), nothing_lost(["h2", "h2_slow"]))
-def test_goaway_comes_before_the_close(release: Release, load: Load, meddler: Meddler) -> None:
+def test_goaway_comes_before_the_close(release: Release, load: Load, faults: Faults) -> None:
     """The proxies are replaced under load: each says so on its HTTP/2 connections, and answers what it has begun."""
     del release
-    with load.steady() as running, meddler.replaced_proxies():
+    with load.steady() as running, faults.during(data_plane.restart_ingress_proxies()):
         running.check()

@@ -12,9 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from harness.cluster.host import Host
 from harness.cluster.store import Store
+
+settings.register_profile("no-clock", deadline=None)  # how long an example takes is the machine's doing
+settings.load_profile("no-clock")
 
 ORDINARY = Host(cgroup_v2=True, sys_resource=True, nofile=1048576, nproc=-1, root=False)
 RESTRICTED = Host(cgroup_v2=False, sys_resource=False, nofile=4096, nproc=15000, root=True)

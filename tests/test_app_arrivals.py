@@ -172,7 +172,7 @@ def test_an_id_that_would_forge_a_line_or_a_header_is_made_one_word(tmp_path: Pa
     assert (record[0], record[2], len(record)) == ("A", "x?y?P?1?z", 5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(), st.integers(min_value=1, max_value=50))
 def test_a_token_is_one_visible_ascii_word_within_its_limit(text: str, limit: int) -> None:
     word = token(text, limit)

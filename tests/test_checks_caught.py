@@ -78,7 +78,7 @@ def test_a_negative_twin_that_fails_has_nothing_to_explain() -> None:
     assert explained(timeline, promises, findings) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.floats(2.0, 6.0),
     st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3),

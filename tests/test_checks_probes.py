@@ -139,7 +139,7 @@ def test_a_pod_that_nobody_used_before_shows_nothing_by_getting_none() -> None:
     assert judged(idle, not_ready_gets_nothing()).verdict == INCONCLUSIVE
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(leaves=st.tuples(*[st.floats(0.2, 5.5)] * 3), within=st.floats(0.5, 5.0))
 def test_the_verdict_follows_the_slowest_node(leaves: tuple[float, ...], within: float) -> None:
     away = {entry: (4.0 + seconds, 10.3) for entry, seconds in enumerate(leaves)}

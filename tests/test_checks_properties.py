@@ -78,7 +78,7 @@ def expected(timeline: Timeline) -> np.ndarray[tuple[int, ...], np.dtype[np.int6
 
 
 @given(worlds, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_losing_an_ok_sample_never_improves_any_finding(name: str, data: st.DataObject) -> None:
     timeline = TIMELINES[name]
     candidates = expected(timeline)
@@ -93,7 +93,7 @@ def test_losing_an_ok_sample_never_improves_any_finding(name: str, data: st.Data
 
 
 @given(worlds, st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_wrong_answer_that_tells_its_revision_never_improves_any_finding(name: str, data: st.DataObject) -> None:
     timeline = TIMELINES[name]
     index = data.draw(st.integers(0, len(timeline.samples) - 1))
@@ -102,7 +102,7 @@ def test_a_wrong_answer_that_tells_its_revision_never_improves_any_finding(name:
 
 
 @given(worlds, st.integers(0, 10_000), st.floats(0.001, 1.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_losing_any_part_of_the_record_never_improves_the_verdict(name: str, seed: int, share: float) -> None:
     timeline = TIMELINES[name]
     which = np.random.default_rng(seed).random(len(timeline.samples)) < share
@@ -125,7 +125,7 @@ def test_neither_lag_nor_thin_evidence_hides_a_loss(world: dict[str, Any]) -> No
 
 
 @given(worlds, st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_samples_and_events_does_not_matter(name: str, seed: int) -> None:
     timeline = TIMELINES[name]
     rng = np.random.default_rng(seed)
@@ -145,7 +145,7 @@ def test_judging_is_pure(name: str) -> None:
 
 
 @given(worlds, st.floats(-3, 14))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_prefix_can_be_judged(name: str, seconds: float) -> None:
     from tests.simulated import at
 

@@ -199,14 +199,14 @@ def cut_up(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
 
 
 @given(cut_up())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_the_verdict_depends_on_the_bytes_alone(case: tuple[bytes, list[bytes]]) -> None:
     raw, pieces = case
     assert verdict(pieces) == verdict([raw] if raw else [])
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_bytes_never_make_an_answer(pieces: list[bytes]) -> None:
     assert verdict(pieces)[0] in ("framing", "closed")
 

@@ -69,7 +69,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(documents)
 def test_a_run_does_not_differ_from_itself(found: dict[str, Any]) -> None:
     same = compare(found, copy.deepcopy(found))
@@ -81,7 +81,7 @@ def mirrored(change: Change) -> tuple[str, str, str, float | None]:
     return change.kind, change.where, other, None if change.p is None else round(change.p, 12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(documents, documents)
 def test_the_other_way_round_what_got_worse_got_better(a: dict[str, Any], b: dict[str, Any]) -> None:
     one, other = compare(a, b).changes, compare(b, a).changes

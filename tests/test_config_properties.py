@@ -136,7 +136,7 @@ def read_or_refused(file: Path, text: str) -> None:
 
 
 QUICK = settings(
-    max_examples=500, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=500, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
 
 

@@ -26,7 +26,7 @@ TRUE = simulated.play(WORLD)
 LINES = arrival_lines(TRUE)
 PODS = sorted(LINES)
 COUNTS = ("twice", "unasked", "unheard", "posts_twice", "posts_lost")
-SLOW = settings(max_examples=40, deadline=None)
+SLOW = settings(max_examples=40)
 
 
 def matched(lines: Lines, timeline: Timeline = TRUE, **how: Any) -> Reconciled:
@@ -178,7 +178,7 @@ def test_a_post_answered_as_done_and_never_applied_is_found(which: tuple[str, in
 
 
 @given(st.integers(0, 10**6), st.integers(40, 5000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_neither_order_nor_chunks_matter(seed: int, chunk: int) -> None:
     chance = random.Random(seed)
     lines = copied()

@@ -28,7 +28,7 @@ MOVE_KEYS = "acknowledged_ms slice_ms nodes_ms first_new_ms last_old_ms mixed_ms
 
 
 @given(st.lists(st.floats(0.0, 1.5), min_size=3, max_size=3), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_milestones_are_the_flips_truth(delays: list[float], seed: int) -> None:
     timeline = play(World(flips=[Flip(5, delays=tuple(delays))], seed=seed))
     found = milestones(timeline, timeline.moves()[0])

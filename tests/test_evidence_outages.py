@@ -28,7 +28,7 @@ spans = st.floats(0.02, 0.9)
 
 
 @given(st.lists(spans, min_size=1, max_size=3), st.integers(0, 1000), st.floats(0.5, 8.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_total_outages_are_bracketed_in_every_class(lengths: list[float], seed: int, response_ms: float) -> None:
     downs = [Down(2.0 + 3.0 * k + 0.003, 2.003 + 3.0 * k + length) for k, length in enumerate(lengths)]
     world = World(seconds=12, flips=[Flip(0.5)], downs=downs, seed=seed, response_ms=response_ms)
@@ -57,7 +57,7 @@ def test_a_refused_outage_is_bracketed_tightly() -> None:
 
 
 @given(st.integers(10, 150), st.integers(0, 100_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_requests_that_overlap_and_overtake_each_other_are_bracketed(length_ms: int, seed: int) -> None:
     # What happens to a request is decided anywhere between its send and its end, and they take up to 80 ms.
     rng = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def test_a_loss_that_took_long_to_be_noticed_is_bounded_all_the_same() -> None:
 
 
 @given(st.floats(0.3, 1.5), st.integers(0, 2), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_nodes_outage_is_told_for_that_node(length: float, entry: int, seed: int) -> None:
     down = Down(6.0, 6.0 + length, entry=entry)
     found = told(play(World(downs=[down], seed=seed, classes=("fresh",))), "fresh")
@@ -103,7 +103,7 @@ def test_one_nodes_outage_is_told_for_that_node(length: float, entry: int, seed:
 
 
 @given(st.floats(0.4, 2.0), st.integers(0, 3), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_one_backends_outage_is_told_for_that_pod(length: float, pod: int, seed: int) -> None:
     down = Down(6.0, 6.0 + length, pod=pod)
     found = told(play(World(flips=(), downs=[down], seed=seed, classes=("fresh",))), "fresh")
@@ -131,7 +131,7 @@ def test_a_partial_outage_of_nobody_in_particular_is_a_share_of_a_span() -> None
 
 
 @given(st.floats(0.4, 2.0), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_stall_is_an_outage_in_which_nothing_failed(length: float, seed: int) -> None:
     down = Down(6.0, 6.0 + length, stall=True)
     timeline = play(World(downs=[down], seed=seed, jitter=0.1, classes=("fresh", "busy")))
@@ -185,7 +185,7 @@ def test_scattered_losses_in_a_long_record_each_get_their_bracket() -> None:
 
 
 @given(st.integers(2, 400), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_arbitrary_outcomes_keep_low_below_high(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     samples = layout.empty(count)

@@ -25,7 +25,7 @@ from tests.simulated_sockets import CUT, SERVER, SILENT, Close, Story, part, raw
 
 PLAIN = play(World(seconds=8, flips=[Flip(4.0)], classes=("fresh",)))
 CLOSES = tuple(Close(number, 5 + 0.1 * number) for number in range(12))
-MANY = settings(max_examples=60, deadline=None)
+MANY = settings(max_examples=60)
 
 numbers = st.tuples(st.integers(0, 11), st.integers(1, 5))
 closes = st.lists(

@@ -52,13 +52,13 @@ def test_an_impossible_bound_is_refused(lost: int, total: int, confidence: float
 
 
 @given(st.integers(0, 50), st.integers(1, 50))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_more_losses_never_lower_the_bound(lost: int, more: int) -> None:
     assert loss_rate_upper(lost, 100) <= loss_rate_upper(min(100, lost + more), 100)
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_lag_is_numpys_percentile(lags: list[int]) -> None:
     samples = layout.empty(len(lags))
     samples["intended"] = 10**12
@@ -131,7 +131,7 @@ def test_the_ledger_counts_each_class() -> None:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_sample_recorded_twice_or_dropped_opens_the_ledger(chance: random.Random) -> None:
     timeline = play(World(seconds=3, flips=(), classes=("fresh",)))
     index = chance.randrange(len(timeline.samples))
@@ -176,7 +176,7 @@ def test_the_slow_answers_after_the_loads_end_are_no_gap() -> None:
 
 
 @given(st.integers(100, 900), st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_gap_is_never_shorter_than_the_outage_less_a_line(length_ms: int, seed: int) -> None:
     down = Down(5, 5 + length_ms / 1000)
     longest = longest_gap(play(World(flips=(), classes=("fresh",), downs=[down], seed=seed)).of_class("fresh"), 200)

@@ -53,7 +53,7 @@ def test_the_packed_layouts_are_the_dtypes() -> None:
 
 
 @given(st.dictionaries(st.integers(1, 65535), st.text(min_size=1, max_size=200), max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_strings_of_any_length_come_back(texts: dict[int, str]) -> None:
     raw = layout.header_record(1) + b"".join(layout.string_records(key, text) for key, text in texts.items())
     assert decode(raw).strings == {key: text.encode().decode(errors="replace") for key, text in texts.items()}
@@ -82,7 +82,7 @@ def test_a_folder_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, len(sample_file(SMALL))))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_file_cut_anywhere_is_judged_up_to_the_cut_and_says_so(cut: int) -> None:
     raw = sample_file(SMALL)
     part = decode(raw[:cut], "samples-7.bin")
@@ -108,7 +108,7 @@ def test_a_loss_before_the_cut_is_still_found() -> None:
 
 
 @given(st.integers(2, 5), st.randoms(use_true_random=False))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_files_does_not_matter(count: int, shuffle: random.Random) -> None:
     world = World(seconds=6, flips=[simulated.Flip(3.0)], downs=[simulated.Down(4, 4.1)], classes=("fresh", "post"))
     timeline = play(world)

@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 
 from harness.errors import ConfigurationError
-from harness.faults import control_plane, network, node, pod, process, resources, second_writer
+from harness.faults import control_plane, data_plane, network, node, pod, process, resources, second_writer
 from harness.faults.block import Plan
-from harness.faults.data_plane import DataPlane
-from harness.faults.meddler import Meddler
 from harness.faults.reach import BEYOND, why_not
 
 ROOT = Path(__file__).resolve().parents[1]
 nobody: Any = None
 PLANS: dict[str, Plan] = {
     name: made
-    for module in (control_plane, network, node, pod, process, resources, second_writer)
+    for module in (control_plane, data_plane, network, node, pod, process, resources, second_writer)
     for name, word in vars(module).items()
     if callable(word) and getattr(word, "__module__", "") == module.__name__ and not name.startswith("_")
     for made in [
@@ -32,16 +30,6 @@ PLANS: dict[str, Plan] = {
     ]
     if isinstance(made, Plan)
 }  # fmt: skip
-BESIDE = {
-    "another_ingress_edited": "other-ingress-edited",
-    "controller_restarted": "ingress-controller-restarted",
-    "proxy_restarted": "ingress-proxy-restarted",
-    "kube_proxy_restarted": "kube-proxy-restarted",
-    "node_paused": "node-paused",
-    "replaced_proxies": "proxies-replaced",
-    "killed_proxies": "proxies-killed",
-}
-"""By method of `DataPlane` or `Meddler`: no fault of the flip, but it reaches beyond the namespace as well."""
 WITHIN = {
     *("pod-evicted", "pod-deleted", "generator-stalled", "idle-side-scaled-down", "selector-put-back"),
     *("selector-at-idle-side", "selector-widened", "misspelt-selector", "cutover-sent-twice", "stale-write"),
@@ -52,8 +40,7 @@ WITHIN = {
 def test_every_kind_is_known_to_reach_beyond_its_namespace_or_not() -> None:
     kinds = {plan.kind for plan in PLANS.values()}
     assert len(PLANS) >= 30
-    assert kinds | set(BESIDE.values()) == WITHIN | set(BEYOND)
-    assert all(hasattr(DataPlane, name) or hasattr(Meddler, name) for name in BESIDE)
+    assert kinds == WITHIN | set(BEYOND)
     assert not WITHIN & set(BEYOND)
 
 
@@ -71,7 +58,7 @@ def test_a_scenario_whose_fault_reaches_beyond_is_marked_so(file: Path) -> None:
         if not isinstance(test, ast.FunctionDef):
             continue
         called = {ast.unparse(node.func).split(".")[-1] for node in ast.walk(test) if isinstance(node, ast.Call)}
-        kinds = {PLANS[name].kind for name in called if name in PLANS} | {BESIDE[name] for name in called & set(BESIDE)}
+        kinds = {PLANS[name].kind for name in called if name in PLANS}
         reach = kinds & set(BEYOND)
         marked = {
             match for line in test.decorator_list for match in re.findall(r"beyond\('([\w-]+)'\)", ast.unparse(line))

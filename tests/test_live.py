@@ -42,7 +42,7 @@ def folded(timeline: Timeline, *cuts: float) -> Progress:
     return state
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), max_size=6))
 def test_in_whatever_batches_the_samples_come_the_numbers_are_those_of_the_whole(cuts: list[float]) -> None:
     view = folded(OUTAGE, *cuts).view(at(13))

@@ -107,7 +107,7 @@ def make(state: State, move: tuple[str, object, object], now: float) -> State:
     return state
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(MOVES, max_size=30))
 def test_no_walk_breaks_the_promises_of_the_pattern(moves: list[tuple[str, object, object]]) -> None:
     state, now, legal = live(), 0.0, 0

@@ -81,7 +81,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(TEXT, VALUES, max_size=4))
 def test_every_key_of_any_document_has_its_line(document: dict[str, Any]) -> None:
     text = "\n".join(f"{quoted(key)} = {spelled(value)} # = [" for key, value in document.items())

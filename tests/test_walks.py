@@ -14,7 +14,7 @@ from harness.faults.walk import FAULTS, MOVES, SIDES, Step, Walk, draw
 from tests.simulated import Down, Flip, World, at, event, having, play
 
 STEP_S = 4.0
-SHRINKING = settings(max_examples=60, deadline=None)
+SHRINKING = settings(max_examples=60)
 INVARIANTS = (nothing_lost(), only(None, after=CUTOVER), only(None, after=ROLLBACK), never_empty())
 steps = st.builds(Step, st.sampled_from(["", *sorted(FAULTS)]), st.sampled_from(SIDES), st.integers(-300, 1000))
 walks = st.lists(steps, min_size=2, max_size=6)
@@ -57,7 +57,7 @@ def broken(timeline: Timeline) -> set[str]:
     return {name for name, finding in found.items() if finding is not None and finding.verdict == FAIL}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(walks)
 def test_no_walk_breaks_an_invariant_of_a_sound_cluster(walk: Walk) -> None:
     verdicts = {one.check: one.verdict for one in judge(cluster(walk), INVARIANTS)}

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 
 from harness.faults import control_plane, process, second_writer
 from harness.faults.block import Faults
-from harness.faults.proxy import KILLED, REPLACED, proxies
 
 if TYPE_CHECKING:
-    from harness.cluster.running import Cluster
-    from harness.journal import Journal
     from harness.load import Load
 
 
@@ -20,15 +17,11 @@ class Meddler:
 
     Args:
         faults: injects and heals.
-        cluster: its nodes.
-        journal: the scenario's record.
 
     """
 
-    def __init__(self, faults: Faults, cluster: Cluster, journal: Journal) -> None:
+    def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._cluster = cluster
-        self._journal = journal
 
     def misspelt_selector(self) -> AbstractContextManager[None]:
         """Point the Service at a side that doesn't exist."""
@@ -49,14 +42,6 @@ class Meddler:
     def retrying_proxy(self) -> AbstractContextManager[None]:
         """Have the proxy send what was answered by a 5xx again."""
         return self._faults.during(second_writer.retrying_proxy())
-
-    def replaced_proxies(self) -> AbstractContextManager[None]:
-        """Replace the Ingress controller's proxies one after the other, each leaving as it should."""
-        return proxies(REPLACED, self._cluster, self._journal)
-
-    def killed_proxies(self) -> AbstractContextManager[None]:
-        """Kill the Ingress controller's proxies, all at once."""
-        return proxies(KILLED, self._cluster, self._journal)
 
     def idle_side_scaled_to_zero(self) -> AbstractContextManager[None]:
         """Remove the pods that a rollback would need."""
