@@ -211,7 +211,7 @@ def left_out(config: Config, path: str, sockets: int | None = None) -> Mapping[s
         return found | dict.fromkeys(SECURE, "TLS begins at the Ingress")
     if not tls_of(config, path):
         host = config.ingress.host if config.ingress is not None else "it"
-        return found | dict.fromkeys(SECURE, f"no [ingress.tls] in {config.file} that holds for {host}")
+        return found | dict.fromkeys(SECURE, f"no [ingress.tls] in {config.file.name} that holds for {host}")
     return found | ({"h2_slow": found["slow"]} if "slow" in found else {})
 
 

@@ -53,6 +53,28 @@ def test_every_relative_link_leads_somewhere(file: Path) -> None:
         assert (ROOT / target).exists(), target
 
 
+def anchors(file: Path) -> set[str]:
+    """What a heading is reached by: its words in small letters, joined by hyphens, and nothing else of it."""
+    heads = re.findall(r"^#+ (.+)$", FENCE.sub("", file.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_link_to_a_heading_finds_it(file: Path) -> None:
+    text = FENCE.sub("", file.read_text())
+    for target, heading in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", text):
+        assert heading in anchors(file.parent / target if target else file), f"{target}#{heading}"
+
+
+def test_every_make_target_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = [(file, words(line)[0]) for file, line in commands("make")]
+    for one in FILES:
+        told += [(one.name, word) for word in re.findall(r"`make ([a-z-]+)`", one.read_text())]
+    assert len(told) >= 5
+    assert [one for one in told if one[1] not in targets] == []
+
+
 def test_there_are_links_and_commands_to_look_at() -> None:
     assert len(commands("bluegreen")) >= 10 and len(commands("pytest")) >= 6
     assert "docs/ci.md" in (ROOT / "README.md").read_text()

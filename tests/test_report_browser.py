@@ -44,6 +44,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("test_many", many(), {}),
             ("test_late", play(World(lag_ms=60)), {}),
             ("test_back", there_and_back(), {"sockets": {"opened": 100}}),
+            ("test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain", many(), {}),
         ],
     )
     (root / "latest").mkdir()
@@ -104,6 +105,11 @@ def test_it_opens_without_error_without_request_and_without_scrolling_sideways(
     assert one.said == []
     assert one.asked == [report.as_uri()]
     assert one.page.locator("h1").inner_text() == "Fail"
+
+
+def test_on_a_phone_no_column_of_the_scenarios_is_cut_off(opened: Any) -> None:
+    wide = opened(width=WIDTHS["phone"]).page.locator(".wide:has(table.scenarios)")
+    assert wide.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
