@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import EXIT_PASS, ConfigurationError
 
@@ -22,6 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[
     rbac = commands.add_parser("rbac", help="print the Role that a run on your cluster needs", allow_abbrev=False)
     look = commands.add_parser("preflight", help="say what would keep a run from its verdict", allow_abbrev=False)
     _of_the_application(rbac)
+    rbac.add_argument("--bg-switch", default="selector", metavar="NAME[,NAME]", help="what moves users, or all")
     _of_the_application(look)
     _of_the_cluster(look)
     look.add_argument("--bg-target", action="append", default=[], metavar="[service=|ingress=]HOST[:PORT]")
@@ -56,18 +57,16 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
         return preflight.exit_code(lines)
     if chosen.command == "rbac":
         from harness import rbac
+        from harness.release.switches.known import named
 
-        config = _config(chosen, None)
-        say(
-            rbac.manifests(
-                config, render(config, find_kubectl(None), chosen.namespace or "default"), chosen.namespace
-            ).rstrip()
-        )
+        config, moved_by = _config(chosen, None), named(chosen.bg_switch)
+        rendered = render(config, find_kubectl(None), chosen.namespace or "default")
+        say(rbac.manifests(config, rendered, chosen.namespace, moved_by).rstrip())
         return EXIT_PASS
     from harness.clean_existing import clean
 
     # only a namespace that was given needs the manifests: of one that was made everything goes
-    rendered: list[dict[str, Any]] = []
+    rendered = []
     if chosen.namespace:
         config = _config(chosen, None)
         rendered = [*own_secrets(config), *render(config, find_kubectl(None), chosen.namespace)]

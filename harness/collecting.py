@@ -10,6 +10,7 @@ from harness.errors import ConfigurationError
 
 FIXTURE = "scenario"
 FIXTURES_MODULE = "harness.fixtures"
+EVERY_SWITCH = "every_switch"
 TIERS_OF_THEIR_OWN = ("nightly", "mutants")
 
 
@@ -32,6 +33,33 @@ def is_scenario(item: pytest.Item) -> bool:
 def scenarios(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The scenarios among ``items``, in their order."""
     return [item for item in items if is_scenario(item)]
+
+
+def parametrize(metafunc: pytest.Metafunc, switches: Sequence[str]) -> None:
+    """Give a scenario its paths; one that is for every switch, and was asked for some, each path that they have.
+
+    Args:
+        metafunc: of a scenario.
+        switches: names, as --bg-switch told them; empty where it wasn't given.
+
+    """
+    marker = metafunc.definition.get_closest_marker("paths")
+    paths = (marker and marker.args) or ("service", "ingress")
+    if switches and metafunc.definition.get_closest_marker(EVERY_SWITCH):
+        from harness.release.switches.known import KNOWN
+
+        both = [(name, [path for path in paths if path in KNOWN[name].paths] or KNOWN[name].paths) for name in switches]
+        pairs = [(path, name) for name, ways in both for path in ways]
+        metafunc.parametrize(("path", "switch"), pairs, indirect=True)
+        return
+    tiers = {path: tier for tier, path in (marker.kwargs if marker else {}).items()}
+    marked = [pytest.param(path, marks=getattr(pytest.mark, tiers[path]) if path in tiers else ()) for path in paths]
+    metafunc.parametrize("path", marked, indirect=True)
+
+
+def of_no_switch(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The scenarios that --bg-switch leaves out."""
+    return [item for item in scenarios(items) if not item.get_closest_marker(EVERY_SWITCH)]
 
 
 def refuse_unjudgeable(items: Sequence[pytest.Item]) -> None:

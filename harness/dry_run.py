@@ -28,13 +28,14 @@ def would_make(config: Config, rendered: Sequence[Json], options: Options) -> li
     return isolate(config, prepare(config, rendered, placement), prefix_of(name))
 
 
-def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[str]:
+def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: Sequence[str] = ()) -> list[str]:
     """One line per verb and object.
 
     Args:
         config: the application.
         rendered: its manifests.
         options: the cluster and what of it may be used.
+        moved_by: names of the switches that move users, beside the selector.
 
     Raises:
         ConfigurationError: the manifests don't fit the configuration.
@@ -52,6 +53,8 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
     for deployment in config.sides.deployments.values():
         told.append(f"  patch            deployments/{deployment} (image) and its scale (replicas)")
     told.append(f"  patch            services/{config.service.name} (selector)")
+    if "ingress" in moved_by and config.ingress is not None:
+        told.append(f"  patch            ingresses/{config.ingress.name} (backends)")
     told.append("  create           jobs/smoke-(side)-(number)")
     if options.namespace:
         gone = sorted({plural(kind) for _, kind in kinds([*objects, *own_secrets(config)])} | {"jobs", "pods"})
@@ -65,6 +68,7 @@ def lines(config: Config, rendered: Sequence[Json], options: Options) -> list[st
         made=not options.namespace,
         drain=config.drains,
         switches=config.switches is not None,
+        moved_by=moved_by,
     )
     if config.drains:
         told.append("  create           pods/proxy: POST to the admin port's drain")

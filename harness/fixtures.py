@@ -131,7 +131,6 @@ def scenario(
             scenario=node_id,
             path=path,
             policy=policy_of(request.node),
-            switch="selector",
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
             identity=app.identity.revision,

@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def switch(namespace: Place, app: Config) -> Switch:
-    """What points users at a side: the Service's selector; a conftest may put another in its place."""
-    from harness.release.switches.selector import SelectorSwitch
+def switch(
+    request: pytest.FixtureRequest, namespace: Place, app: Config, cluster: Cluster, scenario: Scenario
+) -> Switch:
+    """What points users at a side: the Service's selector, or what --bg-switch names; a conftest may put another here.
 
-    return SelectorSwitch(namespace.kube, namespace.name, app)
+    It is skipped by name where the application can't be moved so.
+    """
+    from harness.errors import ConfigurationError
+    from harness.release.switches.known import DEFAULT, KNOWN, Means
+
+    name = getattr(request, "param", DEFAULT)
+    means = Means(namespace.kube, namespace.name, app, cluster.kubectl, scenario.folder, scenario.journal.event)
+    try:
+        return KNOWN[name].make(means)
+    except ConfigurationError as error:
+        pytest.skip(f"switch {name}: {error.what}")
 
 
 @pytest.fixture

@@ -202,9 +202,9 @@ def sockets_of(config: Config, wanted: int | None = None, *, secure: bool = Fals
 def left_out(config: Config, path: str, sockets: int | None = None) -> Mapping[str, str]:
     """The classes that don't run on a path, by name, and why: a verdict names them."""
     special = {"slow": config.request.slow, "post": config.request.post}
-    found = {name: f"no [request.{name}] in {config.file}" for name, spec in special.items() if spec is None}
+    found = {name: f"no [request.{name}] in {config.file.name}" for name, spec in special.items() if spec is None}
     if config.websocket is None:
-        found[SOCKETS] = f"no [websocket] in {config.file}"
+        found[SOCKETS] = f"no [websocket] in {config.file.name}"
     elif sockets == 0:
         found[SOCKETS] = "--bg-sockets 0"
     if path != "ingress":

@@ -16,6 +16,7 @@ from harness.cluster.targets import Target
 from harness.errors import ConfigurationError
 from harness.faults import reach
 from harness.objective import objective
+from harness.release.switches.known import KNOWN, named
 from harness.webhook import Webhook, redacted, webhook_of
 
 IMAGE_MODES = ("auto", "pull", "build")
@@ -62,6 +63,13 @@ def add(parser: pytest.Parser) -> None:
         metavar="N",
         default=None,
         help="WebSockets kept open, instead of [load] sockets; 0: none",
+    )
+    add_one(
+        "--bg-switch",
+        type=_switches,
+        metavar="NAME[,NAME]",
+        default=(),
+        help=f"run the scenarios of every switch with these: {', '.join(KNOWN)}, or all",
     )
     add_one("--bg-no-static", action="store_true", help="cut over whatever the cluster's objects show")
     add_one("--bg-seed", type=int, metavar="N", default=1, help="what random walks are drawn from (default 1)")
@@ -144,6 +152,13 @@ def _count(text: str) -> int:
     if not 0 <= value <= MAX_SOCKETS:
         raise ValueError(text)
     return value
+
+
+def _switches(text: str) -> tuple[str, ...]:
+    try:
+        return named(text)
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

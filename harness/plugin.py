@@ -56,6 +56,7 @@ MARKERS = (
     "beyond(fault): its fault reaches beyond the namespace; it is skipped by name where that isn't allowed",
     "changed(*changes): what the scenario changes in the manifests, by both_sides(), idle_side() and service()",
     "switches: the scenario needs the application's own switches ([admin] switches); it is skipped by name without",
+    "every_switch: --bg-switch runs the scenario with each switch that it names",
     "smoke: the smallest tier: one cutover and one rollback",
     "fast: runs in the fast tier",
     "nightly: runs only with --bg-tier nightly",
@@ -105,7 +106,10 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A scenario must promise something; nightly ones need their tier."""
     collecting.refuse_unjudgeable(items)
-    later = collecting.later(items, config.getoption("--bg-tier"), config.getoption("-m"))
+    if config.getoption("--bg-switch"):
+        later = collecting.of_no_switch(items)
+    else:
+        later = collecting.later(items, config.getoption("--bg-tier"), config.getoption("-m"))
     if later:
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
@@ -156,15 +160,9 @@ def _dry_run(session: pytest.Session) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a scenario on each of its paths."""
+    """Run a scenario on each of its paths, and with each switch that was asked for."""
     if is_scenario(metafunc.definition):
-        marker = metafunc.definition.get_closest_marker("paths")
-        paths = (marker and marker.args) or ("service", "ingress")
-        tiers = {path: tier for tier, path in (marker.kwargs if marker else {}).items()}
-        marked = [
-            pytest.param(path, marks=getattr(pytest.mark, tiers[path]) if path in tiers else ()) for path in paths
-        ]
-        metafunc.parametrize("path", marked, indirect=True)
+        collecting.parametrize(metafunc, metafunc.config.getoption("--bg-switch"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,23 +14,26 @@ from harness.release.ingress_tls import own_secrets
 NAME = "bluegreen"
 
 
-def manifests(config: Config, rendered: Sequence[Mapping[str, Any]], namespace: str) -> str:
+def manifests(
+    config: Config, rendered: Sequence[Mapping[str, Any]], namespace: str, moved_by: Sequence[str] = ()
+) -> str:
     """YAML: the Role and, where no namespace is named, the ClusterRole for runs that make theirs.
 
     Args:
         config: the application.
         rendered: its manifests.
         namespace: the one that is given to the harness, or "".
+        moved_by: names of the switches that move users.
 
     """
     admin = config.admin is not None
     applied = [*rendered, *own_secrets(config)]
     drain, switches = config.drains, config.switches is not None
-    given = needed(applied, admin=admin, made=False, drain=drain, switches=switches)
+    given = needed(applied, admin=admin, made=False, drain=drain, switches=switches, moved_by=moved_by)
     title = f"# For --namespace: all that a run of {config.app.name} does in the namespace it is given.\n"
     parts = [title + _dump(role("Role", NAME, namespace, given))]
     if not namespace:
-        made = [*needed(applied, admin=admin, made=True, drain=drain, switches=switches), *READS]
+        made = [*needed(applied, admin=admin, made=True, drain=drain, switches=switches, moved_by=moved_by), *READS]
         parts.append(
             "# Only for runs without --namespace: each scenario makes its own. Not needed beside the Role above.\n"
             "# nodes and ingressclasses are read for the record and by `bluegreen preflight`, and may be left out.\n"

@@ -13,7 +13,7 @@ import pytest
 from harness import options
 from harness.files import write_atomically
 from harness.mutants import score
-from harness.report import junit, metrics
+from harness.report import junit, metrics, switches
 from harness.report.artifacts import Run, verdict_document
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ class RunState:
 
         if mutants := score.document(document["scenarios"]):
             self.run.write_other("mutants.json", mutants, latest=latest)
+        if self._config.getoption("--bg-switch"):
+            self.run.write_other("switches.json", switches.document(document["scenarios"]), latest=latest)
         figures = self.folder / metrics.NAME
         write_atomically(figures, metrics.exposition(document))
         for path in (self._junit, figures):

@@ -58,7 +58,10 @@ def dry_run(config: pytest.Config, configs: Iterable[Config]) -> Iterator[str]:
     for one in configs:
         if not comes_with_the_harness(one):
             yield from dry_run.lines(
-                one, render(one, find_kubectl(options.kubectl), options.namespace or "default"), options
+                one,
+                render(one, find_kubectl(options.kubectl), options.namespace or "default"),
+                options,
+                config.getoption("--bg-switch"),
             )
 
 

@@ -19,6 +19,7 @@ from harness.words import (
 )
 
 
+@pytest.mark.every_switch
 @pytest.mark.fast
 @pytest.mark.paths(smoke="service")
 @pytest.mark.promises(
@@ -38,6 +39,7 @@ def test_cutover_loses_nothing(release: Release, load: Load) -> None:
         release.watch(seconds=10)
 
 
+@pytest.mark.every_switch
 @pytest.mark.paths(nightly="ingress")
 @pytest.mark.promises(
     nothing_lost(),

@@ -33,6 +33,7 @@ def _released(release: Release) -> None:
     release.smoke()
 
 
+@pytest.mark.every_switch
 @pytest.mark.fast
 @pytest.mark.promises(nothing_lost(), only(NEW, after=CUTOVER, within=2.0))
 def test_the_new_side_loses_a_pod_by_eviction_just_after_the_flip(release: Release, load: Load, faults: Faults) -> None:

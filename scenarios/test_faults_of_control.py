@@ -129,6 +129,7 @@ def test_a_second_writer_puts_the_selector_back_right_after_the_flip(
         release.watch(seconds=5, breached=nobody)
 
 
+@pytest.mark.every_switch
 @pytest.mark.nightly
 @pytest.mark.promises(nothing_lost(), refused(stage="cutover"), never_served(NEW))
 @pytest.mark.parametrize("fault", [missing_image(), crash_loop()], ids=["missing-image", "crash-loop"])

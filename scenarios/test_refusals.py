@@ -6,6 +6,7 @@ from harness.errors import IllegalMove, SmokeFailed, StillInUse
 from harness.words import CUTOVER, NEW, OLD, REFUSED_BY_SMOKE, Load, Release, never_served, nothing_lost, only, refused
 
 
+@pytest.mark.every_switch
 @pytest.mark.fast
 @pytest.mark.needs(REFUSED_BY_SMOKE)
 @pytest.mark.paths("service")

@@ -20,6 +20,7 @@ from harness.words import (
 )
 
 
+@pytest.mark.every_switch
 @pytest.mark.fast
 @pytest.mark.paths(smoke="service")
 @pytest.mark.promises(

@@ -86,6 +86,7 @@ class FakeKube:
     def __init__(self, active: str = "blue", replicas: int = 4) -> None:
         self.deployments = {"shop-blue": FakeDeployment(0, ""), "shop-green": FakeDeployment(0, "")}
         self.selector = {"app": "shop", "color": active}
+        self.manager = "bluegreen"
         self.replicas = replicas
         self.calls: list[tuple[str, ...]] = []
         self.broken_images: set[str] = set()
@@ -135,10 +136,28 @@ class FakeKube:
     def service_selector(self, namespace: str, name: str) -> dict[str, str]:
         return dict(self.selector)
 
-    def patch_service_selector(self, namespace: str, name: str, selector: Mapping[str, str]) -> str:
-        self.calls.append(("flip", selector["color"]))
+    def service(self, namespace: str, name: str) -> dict[str, Any]:
+        held = {"manager": self.manager, "fieldsV1": {"f:spec": {"f:selector": {}}}}
+        ports = [{"port": 80, "targetPort": "http", "nodePort": 30080}]
+        return {
+            "metadata": {"name": name, "labels": {"app": "shop"}, "managedFields": [held], "uid": "u"},
+            "spec": {"type": "NodePort", "clusterIP": "10.96.0.9", "ports": ports, "selector": dict(self.selector)},
+        }
+
+    def patch_service_selector(
+        self, namespace: str, name: str, selector: Mapping[str, str | None], manager: str = "bluegreen"
+    ) -> str:
+        return self._flipped(selector, manager)
+
+    def apply_service_selector(self, namespace: str, name: str, selector: Mapping[str, str], manager: str) -> str:
+        return self._flipped(selector, manager)
+
+    def _flipped(self, selector: Mapping[str, str | None], manager: str) -> str:
+        self.calls.append(("flip", str(selector["color"])))
+        self.manager = manager
         if self.flip_error is None or self.flip_applies:
-            self.selector.update(selector)
+            changed = {**self.selector, **selector}
+            self.selector = {key: value for key, value in changed.items() if value is not None}
         if self.flip_error:
             raise self.flip_error
         return "77"

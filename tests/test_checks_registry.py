@@ -96,6 +96,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
         "cluster_answers",
         "faults_healed",
         "fault_timing",
+        "moved_by_tool",
     }
 
 

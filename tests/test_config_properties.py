@@ -135,9 +135,7 @@ def read_or_refused(file: Path, text: str) -> None:
         assert 1 <= int(found[1]) <= max(1, len(text.splitlines()))
 
 
-QUICK = settings(
-    max_examples=500, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-)
+QUICK = settings(max_examples=500, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
 
 
 @QUICK

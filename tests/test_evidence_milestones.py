@@ -18,8 +18,8 @@ from harness.evidence.timeline import Timeline
 from tests.simulated import Down, Flip, World, at, event, having, play
 
 SCENARIO_KEYS = (
-    "id verdict expect seconds load_seconds path switch level seed attempts skipped unproven samples arrivals "
-    "lag_p99_ms slo loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback moves gaps gaps_by_node "
+    "id verdict expect seconds release_seconds load_seconds path switch level seed attempts skipped unproven samples "
+    "arrivals lag_p99_ms slo loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback moves gaps gaps_by_node "
     "gaps_by_connection tails outages faults probes sockets diagnosis findings"
 )
 SAMPLE_KEYS = "scheduled issued ok failed unknown unsent retriable by_class"

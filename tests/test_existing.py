@@ -28,6 +28,7 @@ from harness.faults import reach
 from harness.release.isolate import isolate, private
 from harness.release.manifests import Placement, mark, prepare
 from harness.release.start import start
+from harness.release.switches.selector import SelectorSwitch
 from tests.conftest import Programs
 from tests.fake_kube import config_in
 from tests.fake_server import NS, Server, cluster, shop_manifests
@@ -261,8 +262,9 @@ def test_a_scenario_looks_for_what_was_left_before_it_makes_anything(
     nothing: Any = None
     scenario: Any = SimpleNamespace(path="service", folder=Path(), journal=None, changes=())
     cluster: Any = SimpleNamespace(kubectl=Path())
+    switch = SelectorSwitch(nothing, "shop", config)
     with pytest.raises(ConfigurationError, match="left"):
-        start(config, cluster, Place("shop", 0, nothing, check=left), scenario, nothing)
+        start(config, cluster, Place("shop", 0, nothing, check=left), scenario, switch)
     assert looked == [{("v1", "Service"), ("apps/v1", "Deployment")}]
 
 

@@ -47,8 +47,8 @@ def test_what_an_application_can_not_serve_is_left_out_by_name(tmp_path: Path) -
     file = ROOT / "manifests" / "nginx" / "bluegreen.toml"
     assert list(planned(file, tmp_path, "ingress").classes) == ["fresh", "busy", "idle"]
     names = {"slow": "[request.slow]", "post": "[request.post]", "websocket": "[websocket]"}
-    missing = {name: f"no {table} in {file}" for name, table in names.items()}
-    no_tls = f"no [ingress.tls] in {file} that holds for web.example.com"
+    missing = {name: f"no {table} in {file.name}" for name, table in names.items()}
+    no_tls = f"no [ingress.tls] in {file.name} that holds for web.example.com"
     assert left_out(load(file), "ingress") == missing | dict.fromkeys(SECURE, no_tls)
 
 
@@ -86,7 +86,7 @@ def test_authorities_of_the_users_own_certificate_are_the_users(tmp_path: Path) 
     config = config_in(tmp_path, text + tls + 'ca = "corp.pem"\n')
     assert planned(config.file, tmp_path, "ingress").ca == str(tmp_path / "corp.pem")
     assert "h2_slow" not in planned(config.file, tmp_path, "ingress").classes
-    assert left_out(config, "ingress")["h2_slow"] == f"no [request.slow] in {config.file}"
+    assert left_out(config, "ingress")["h2_slow"] == f"no [request.slow] in {config.file.name}"
     # under another host that certificate holds for nothing
     assert set(SECURE) <= set(left_out(private(config, "bg-x"), "ingress"))
 

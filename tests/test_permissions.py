@@ -16,6 +16,7 @@ from harness.cluster.api import Api
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.owned import OWNED
 from harness.cluster.permissions import EVERYBODYS, READS, Right, asked, needed, plural, role, rules
+from harness.release.switches.known import KNOWN
 from tests.test_kube import FakeApi, Wire, server
 
 __all__ = ["server"]
@@ -107,6 +108,10 @@ CALLS: dict[str, Callable[[CarefulKube], object]] = {
     "node_port": lambda kube: kube.node_port("ns", "shop", 80),
     "patch_service_selector": lambda kube: kube.patch_service_selector("ns", "shop", {}),
     "service_endpoints": lambda kube: kube.service_endpoints("ns", "shop"),
+    "service": lambda kube: kube.service("ns", "shop"),
+    "apply_service_selector": lambda kube: kube.apply_service_selector("ns", "shop", {}, "m"),
+    "ingress": lambda kube: kube.ingress("ns", "shop"),
+    "patch_ingress": lambda kube: kube.patch_ingress("ns", "shop", {}, "m"),
     "watch_slices": stopped(CarefulKube.watch_slices),
     "watch_selector": stopped(CarefulKube.watch_selector),
     "watch_pods": stopped(lambda kube, namespace, _, stop: kube.watch_pods(namespace, stop)),
@@ -150,7 +155,7 @@ def test_every_call_is_in_the_table(server: FakeApi, tmp_path: Path, method: str
     else:
         CALLS[method](kube)
     rights = {right for verb, path, query, *_ in server.seen if (right := asked(verb, path, query))}
-    every = needed(OBJECTS, admin=True, made=True, drain=True, switches=True)
+    every = needed(OBJECTS, admin=True, made=True, drain=True, switches=True, moved_by=KNOWN)
     allowed = {right.key for right in (*every, *READS, *EVERYBODYS)}
     assert server.seen
     assert {str(right) for right in rights if right.key not in allowed} == set()

@@ -82,7 +82,9 @@ def _windows(timeline: Timeline, revision: str | None, after: str, within: float
         # N cutovers go back and forth: this promise speaks of those that led to its revision.
         moves = [move for move in moves if move.to_revision == revision]
     return [
-        _Window((move.sent_ns or 0) + round(within * SECOND), move.end_ns, revision or move.to_revision, f"a {after}")
+        _Window(
+            (move.decided_ns or 0) + round(within * SECOND), move.end_ns, revision or move.to_revision, f"a {after}"
+        )
         for move in moves
     ]
 
@@ -99,7 +101,8 @@ def no_flip_back(timeline: Timeline, *, within: float = 2.0) -> Finding:
     """From `within` after the first new answer on, no fresh request meets the old revision until the next move.
 
     A lost request that was sent after the move counts as a new answer when the allowance starts: a loss must not give
-    the old side more time. Where the Service's selector was observed, it must stay what the move made it.
+    the old side more time. Where the switch lets both sides in for a while, the allowance begins when that ends. Where
+    the Service's selector was observed, it must stay what the move made it.
     """
     moves = [move for move in timeline.moves() if move.sent_ns is not None]
     flips = set(timeline.flips())
@@ -119,6 +122,7 @@ def no_flip_back(timeline: Timeline, *, within: float = 2.0) -> Finding:
             continue
         could_be = answers[lost_mask(answers) & (answers["revision"] == 0)]
         first = min(int(new["end"].min()), int(could_be["end"].min()) if len(could_be) else 2**63 - 1)
+        first = max(first, move.narrowed_ns or 0)
         late = answers[answered_mask(answers) & (answers["sent"] > first + round(within * SECOND))]
         back = late[late["revision"] == timeline.id_of(move.from_revision)]
         if len(back) and move.from_revision != move.to_revision:
@@ -190,3 +194,19 @@ def _happened(timeline: Timeline, move: Move) -> tuple[Verdict, str]:
     if not over and timeline.end_ns < move.acknowledged_ns + 2 * SECOND:
         return INCONCLUSIVE, f"no answer from {move.to_revision} yet"
     return FAIL, f"none of {len(after)} fresh answers after it came from {move.to_revision}"
+
+
+@check("moved_by_tool", standing=True)
+def moved_by_tool(timeline: Timeline) -> Finding | None:
+    """What decides where users are was written by the switch's own tool alone, as its managedFields say, each time."""
+    events = timeline.named("switch.written")
+    if not events:
+        return None
+    strange = [
+        f"{event.fields['object']} {event.fields['field']} is held by "
+        f"{', '.join(event.fields['managers']) or 'nobody'}, not by {event.fields['tool']} alone"
+        for event in events
+        if list(event.fields["managers"]) != [event.fields["tool"]]
+    ]
+    text = "; ".join(dict.fromkeys(strange)) or f"each of {len(events)} moves was written by {events[0].fields['tool']}"
+    return Finding("moved_by_tool", FAIL if strange else PASS, len(strange), 0, "moves", text)

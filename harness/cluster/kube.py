@@ -167,16 +167,22 @@ class Kube:
 
     # -- the switch -------------------------------------------------------------------------------------------
 
+    def service(self, namespace: str, name: str) -> Json:
+        """The Service as the server holds it."""
+        return self._api.get(f"{_in(namespace, 'services')}/{segment(name)}")
+
     def service_selector(self, namespace: str, name: str) -> dict[str, str]:
         """The Service's selector, live."""
-        return dict(self._api.get(f"{_in(namespace, 'services')}/{segment(name)}")["spec"].get("selector") or {})
+        return dict(self.service(namespace, name)["spec"].get("selector") or {})
 
     def node_port(self, namespace: str, name: str, port: int) -> int:
         """The NodePort that leads to a Service's port; 0 where it has none."""
-        ports = self._api.get(f"{_in(namespace, 'services')}/{segment(name)}")["spec"].get("ports", [])
+        ports = self.service(namespace, name)["spec"].get("ports", [])
         return next((int(one.get("nodePort", 0)) for one in ports if one["port"] == port), 0)
 
-    def patch_service_selector(self, namespace: str, name: str, selector: Mapping[str, str | None]) -> str:
+    def patch_service_selector(
+        self, namespace: str, name: str, selector: Mapping[str, str | None], manager: str = "bluegreen"
+    ) -> str:
         """Change keys of a Service's selector by exactly one request.
 
         Returns:
@@ -184,8 +190,24 @@ class Kube:
 
         """
         body = {"spec": {"selector": dict(selector)}}
-        after = self._api.patch(f"{_in(namespace, 'services')}/{segment(name)}", body)
+        after = self._api.patch(f"{_in(namespace, 'services')}/{segment(name)}", body, fieldManager=manager)
         return str(after["metadata"]["resourceVersion"])
+
+    def apply_service_selector(self, namespace: str, name: str, selector: Mapping[str, str], manager: str) -> str:
+        """Apply a Service's whole selector server-side, whoever holds it; returns its resource version after that."""
+        body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": dict(selector)}}
+        path = f"{_in(namespace, 'services')}/{segment(name)}"
+        after = self._api.patch(path, body, APPLY, fieldManager=manager, force="true")
+        return str(after["metadata"]["resourceVersion"])
+
+    def ingress(self, namespace: str, name: str) -> Json:
+        """The Ingress as the server holds it."""
+        return self._api.get(f"{_in(namespace, 'ingresses', 'networking.k8s.io/v1')}/{segment(name)}")
+
+    def patch_ingress(self, namespace: str, name: str, body: Json, manager: str) -> str:
+        """Change an Ingress by exactly one request; returns its resource version after that."""
+        path = f"{_in(namespace, 'ingresses', 'networking.k8s.io/v1')}/{segment(name)}"
+        return str(self._api.patch(path, body, fieldManager=manager)["metadata"]["resourceVersion"])
 
     def service_endpoints(self, namespace: str, service: str) -> tuple[Endpoint, ...]:
         """The Service's endpoints now."""

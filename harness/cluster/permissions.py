@@ -71,6 +71,13 @@ NAMESPACED = (
 WITH_ADMIN = (Right("", "pods/proxy", "get", "whether users are still on a side, by [admin]"),)
 WITH_DRAIN = (Right("", "pods/proxy", "create", "users made to leave a side, by [admin] drain"),)
 WITH_SWITCHES = (Right("", "pods/proxy", "create", "the application's own switches, by [admin]"),)
+BY_SWITCH = {
+    "ingress": (
+        Right(NETWORKING, "ingresses", "get", "the switch, with --bg-switch ingress"),
+        Right(NETWORKING, "ingresses", "patch", "the switch, with --bg-switch ingress"),
+    )
+}
+"""What a switch needs beside reading and patching the Service."""
 PER_KIND = {
     "create": "an object of the manifests",
     "list": "what is in the namespace before, and left after",
@@ -113,7 +120,13 @@ def claims(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def needed(
-    objects: Iterable[Mapping[str, Any]], *, admin: bool, made: bool, drain: bool = False, switches: bool = False
+    objects: Iterable[Mapping[str, Any]],
+    *,
+    admin: bool,
+    made: bool,
+    drain: bool = False,
+    switches: bool = False,
+    moved_by: Iterable[str] = (),
 ) -> list[Right]:
     """Every right that a run needs, sorted, each once.
 
@@ -123,10 +136,12 @@ def needed(
         made: each scenario's namespace is made, not given.
         drain: the admin port can be asked to make users leave.
         switches: its admin port has switches.
+        moved_by: names of the switches that move users.
 
     """
     rights = [*NAMESPACED, *(WITH_ADMIN if admin else ()), *(WITH_DRAIN if drain else ())]
     rights += [*(WITH_SWITCHES if switches else ()), *(MADE if made else ())]
+    rights += [right for name in moved_by for right in BY_SWITCH.get(name, ())]
     for item in objects:
         if item["kind"] != "Namespace":
             group = item["apiVersion"].rpartition("/")[0]

@@ -81,9 +81,10 @@ def scenario_record(
         "verdict": verdict,
         "expect": str(started.get("expect") or ""),
         "seconds": seconds if seconds is not None else _seconds(timeline.events[:1], timeline.events[-1:]),
+        "release_seconds": _release_seconds(timeline),
         "load_seconds": _seconds(timeline.named("load.started")[:1], timeline.named("load.stopped")[-1:]),
         "path": str(started.get("path") or ""),
-        "switch": str(started.get("switch") or ""),
+        "switch": str(used.fields["switch"]) if (used := timeline.first("switch.used")) else "",
         "level": timeline.level,
         "seed": started.get("seed", 0),
         "attempts": list(attempts),
@@ -179,6 +180,15 @@ def _move(timeline: Timeline, move: Move) -> dict[str, object]:
     """One acknowledged move: what a comparison of runs takes its medians of."""
     lost = _lost_something(timeline, move)
     return {"move": move.move, "lost_something": lost, **milestones(timeline, move).to_dict()}
+
+
+def _release_seconds(timeline: Timeline) -> float | None:
+    """From the first deploy's start to the first cutover's answer; None where there wasn't both."""
+    begun = timeline.first("deploy.started")
+    moved = next((move for move in timeline.moves() if move.move == "cutover" and move.acknowledged_ns), None)
+    if begun is None or moved is None or moved.acknowledged_ns is None:
+        return None
+    return (moved.acknowledged_ns - begun.t) / 1e9
 
 
 def _outage(timeline: Timeline, outage: Outage) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Move:
         planned_ns: the announced instant.
         sent_ns: when the patch (or command) was sent.
         acknowledged_ns: when its answer came.
+        narrowed_ns: where the switch lets both sides in for a while: when it began to take the old one out.
         from_revision: what users saw before.
         to_revision: what they shall see after.
         from_side: the side that becomes idle.
@@ -63,6 +64,12 @@ class Move:
     end_ns: int
     refused: str = ""
     last: bool = True
+    narrowed_ns: int | None = None
+
+    @property
+    def decided_ns(self) -> int | None:
+        """From when on only the new side is meant to be reached."""
+        return self.sent_ns if self.narrowed_ns is None else self.narrowed_ns
 
 
 @dataclass(frozen=True)
@@ -189,9 +196,14 @@ class Timeline:
 
 
 def _pair(events: Sequence[Event]) -> list[Move]:
-    """Pairs planned, sent, acknowledged and refused, in order."""
+    """Pairs planned, sent, narrowed, acknowledged and refused, in order."""
     moves: list[Move] = []
     for event in events:
+        if event.name == "switch.narrowed":
+            under_way = [i for i, move in enumerate(moves) if move.sent_ns is not None and move.acknowledged_ns is None]
+            if under_way:
+                moves[under_way[-1]] = replace(moves[under_way[-1]], narrowed_ns=event.t)
+            continue
         verb = event.name.removeprefix("cutover.")
         if verb == event.name or verb not in ("planned", "sent", "acknowledged", "refused"):
             continue

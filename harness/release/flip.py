@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness.diagnosis.lint import Fault
@@ -114,3 +115,5 @@ def flip(
         event("cutover.refused", move=move, reason=error.what)
         raise
     event("cutover.acknowledged", move=move, resource_version=done.resource_version)
+    if (written := switch.written()) is not None:
+        event("switch.written", move=move, **asdict(written))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ class Observer:
 
     Attributes:
         static: a cutover is refused for faults that the objects show.
+        services: others that lead users to a side, beside the configuration's.
 
     """
 
@@ -64,6 +66,7 @@ class Observer:
         self._wanted = wanted
         self._clock = clock or Clock()
         self.static = False
+        self.services: Sequence[str] = ()
         self._describer = Describer(kube, namespace, config, journal, self._clock)
         self._stop = threading.Event()
         self._broken: list[BaseException] = []
@@ -86,6 +89,7 @@ class Observer:
             ("selector", self._selector),
             ("pods", self._pods),
             ("lives", self._lives),
+            *((f"slices of {name}", functools.partial(self._entered_by, name)) for name in self.services),
         )
 
     def stop(self) -> None:
@@ -179,6 +183,11 @@ class Observer:
                 self._journal_slice(endpoints, now_ns)
             last = endpoints
 
+    def _entered_by(self, service: str) -> None:
+        """A side's own Service: what matters of it is whom it may lead users to."""
+        for endpoints in self._kube.watch_slices(self._namespace, service, self._stop):
+            self._journal_entered(endpoints, self._clock.now_ns())
+
     def _selector(self) -> None:
         last: Mapping[str, str] | None = None
         for selector in self._kube.watch_selector(self._namespace, self._config.service.name, self._stop):
@@ -216,6 +225,9 @@ class Observer:
         }
         told = {"addresses": len(endpoints), "ready": ready, "sides": dict(sides)}
         self._journal.event("slice.changed", t=now_ns, **told, **where)
+        self._journal_entered(endpoints, now_ns)
+
+    def _journal_entered(self, endpoints: tuple[Endpoint, ...], now_ns: int) -> None:
         entered = {endpoint.pod for endpoint in endpoints if endpoint.ready and endpoint.pod} - self._entered
         if entered:  # from now on requests may reach them, so each must have a record of arrivals
             self._entered |= entered

@@ -46,7 +46,7 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario, sw
     if place.prefix:
         objects = isolate(config, objects, place.prefix)
     objects = ingress_tls.equip(private(config, place.prefix), objects, scenario.folder, scenario.journal)
-    objects = [*smoke.secret(config, os.environ), *objects]
+    objects = switch.prepare([*smoke.secret(config, os.environ), *objects])
     place.check(kinds(objects))
     release = Release(
         kube,
@@ -58,8 +58,10 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario, sw
         breached=scenario.breached,
     )
     release.observer.static = scenario.static
+    release.observer.services = switch.services()
     if not scenario.static:
         release.probes.trust()
+    scenario.journal.event("switch.used", switch=switch.name)
     release.install(live, objects)
 
     def end() -> None:

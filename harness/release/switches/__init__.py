@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """The cluster has accepted a flip.
+    """The cluster (or the tool) has accepted a flip.
 
     Attributes:
-        resource_version: of the changed object, as the server gave it.
+        resource_version: of the changed object, as the server gave it; "" where the tool doesn't tell.
 
     """
 
-    resource_version: str
+    resource_version: str = ""
 
 
-class Switch(Protocol):
+@dataclass(frozen=True)
+class Written:
+    """Who wrote what decides where users are, by the object's own managedFields.
+
+    Attributes:
+        object: e.g. ``Service/api``.
+        field: e.g. ``spec.selector``.
+        managers: whoever holds the field.
+        tool: who alone should, as the switch's tool calls itself.
+
+    """
+
+    object: str
+    field: str
+    managers: tuple[str, ...]
+    tool: str
+
+
+class Switch(ABC):
     """Points users at one of two sides. What it calls a side (a color, say) is known to it alone."""
 
-    @property
-    def name(self) -> str:
-        """The mechanism, e.g. ``selector``."""
+    name: str
+    """The mechanism, e.g. ``selector``."""
 
+    @abstractmethod
     def active(self) -> str:
         """The side that users are pointed at, asked from the cluster.
 
@@ -34,13 +56,45 @@ class Switch(Protocol):
 
         """
 
+    @abstractmethod
     def color(self, side: str) -> str:
         """What the switch calls a side."""
 
+    @abstractmethod
     def flip(self, to: str) -> Acknowledged:
-        """Point users at ``to`` by exactly one request.
+        """Point users at ``to``, by one request or one command of the tool, which is never sent again.
 
         Raises:
             ClusterError: refused, or not answered; in the latter case it may have taken effect.
 
         """
+
+    def prepare(self, objects: Sequence[Json]) -> list[Json]:
+        """The objects of the application as this switch needs them; the given ones stay as they are."""
+        return list(objects)
+
+    def services(self) -> tuple[str, ...]:
+        """Services that lead users to a side, beside the one that the configuration names."""
+        return ()
+
+    def written(self) -> Written | None:
+        """Who made the last move; None where nothing of the cluster tells."""
+        return None
+
+
+def managers(item: Json, *path: str) -> tuple[str, ...]:
+    """Who holds a field of an object, by its managedFields (FieldsV1: each name after ``f:``).
+
+    Args:
+        item: as the server holds it.
+        path: such as ``("spec", "selector")``.
+
+    """
+    found = []
+    for entry in item["metadata"].get("managedFields") or []:
+        part: Any = entry.get("fieldsV1") or {}
+        for name in path:
+            part = part.get(f"f:{name}") if isinstance(part, dict) else None
+        if part is not None:
+            found.append(str(entry.get("manager") or ""))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,109 @@
+"""Every switch by name: how it is made, and by which paths users come to notice it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from harness.cluster.kube import Kube
+    from harness.config import Config
+    from harness.release.switches import Switch
+
+DEFAULT = "selector"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What switches are made of.
+
+    Attributes:
+        kube, namespace, config: where, and of what application.
+        kubectl: the program.
+        folder: the scenario's, for what a tool reads.
+        event: writes an event of the record.
+
+    """
+
+    kube: Kube
+    namespace: str
+    config: Config
+    kubectl: Path
+    folder: Path
+    event: Callable[..., object]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One mechanism.
+
+    Attributes:
+        make: makes the switch of a scenario.
+        paths: by which users notice it.
+
+    """
+
+    make: Callable[[Means], Switch]
+    paths: tuple[str, ...] = ("service", "ingress")
+
+
+def _selector(means: Means) -> Switch:
+    from harness.release.switches.selector import SelectorSwitch
+
+    return SelectorSwitch(means.kube, means.namespace, means.config)
+
+
+def _applied(means: Means) -> Switch:
+    from harness.release.switches.selector import AppliedSelectorSwitch
+
+    return AppliedSelectorSwitch(means.kube, means.namespace, means.config)
+
+
+def _two_step(means: Means) -> Switch:
+    from harness.release.switches.selector import TwoStepSwitch
+
+    return TwoStepSwitch(means.kube, means.namespace, means.config, means.event)
+
+
+def _kustomize(means: Means) -> Switch:
+    from harness.release.switches.kustomize import KustomizeSwitch
+
+    return KustomizeSwitch(means.kube, means.namespace, means.config, means.kubectl, means.folder / "kustomize")
+
+
+def _ingress(means: Means) -> Switch:
+    from harness.release.switches.ingress import IngressSwitch
+
+    return IngressSwitch(means.kube, means.namespace, means.config)
+
+
+KNOWN: Mapping[str, Kind] = {
+    DEFAULT: Kind(_selector),
+    "selector-apply": Kind(_applied),
+    "two-step": Kind(_two_step),
+    "kustomize": Kind(_kustomize),
+    "ingress": Kind(_ingress, paths=("ingress",)),
+}
+
+
+def named(text: str) -> tuple[str, ...]:
+    """The switches that a word such as ``selector,kustomize`` or ``all`` names, in its order, each once.
+
+    Raises:
+        ConfigurationError: with the nearest right one.
+
+    """
+    names = [name.strip() for name in text.split(",")]
+    if names == [ALL]:
+        return tuple(KNOWN)
+    for name in names:
+        if name not in KNOWN:
+            near = difflib.get_close_matches(name, [*KNOWN, ALL], n=1, cutoff=0.0)
+            raise ConfigurationError(f"there is no switch {name!r}", f"did you mean {near[0]}?")
+    return tuple(dict.fromkeys(names))
