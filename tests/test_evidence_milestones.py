@@ -19,8 +19,8 @@ from tests.simulated import Down, Flip, World, at, event, having, play
 
 SCENARIO_KEYS = (
     "id verdict expect seconds release_seconds load_seconds path switch level seed attempts skipped unproven samples "
-    "arrivals lag_p99_ms slo loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback moves gaps gaps_by_node "
-    "gaps_by_connection tails outages faults probes sockets diagnosis findings"
+    "arrivals lag_p99_ms slo loss_rate_upper_95 cutovers cutover_loss_upper_95 cutover rollback moves gaps "
+    "gaps_by_node gaps_by_connection tails outages faults probes sockets diagnosis findings"
 )
 SAMPLE_KEYS = "scheduled issued ok failed unknown unsent retriable by_class"
 CLASS_KEYS = "issued ok failed unknown retriable loss_rate_upper_95 rate resolution_ms"
