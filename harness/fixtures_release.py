@@ -24,14 +24,22 @@ def switch(
 
     It is skipped by name where the application can't be moved so.
     """
-    from harness.errors import ConfigurationError
+    from harness.errors import ConfigurationError, SetupError
     from harness.release.switches.known import DEFAULT, KNOWN, Means
 
     name = getattr(request, "param", DEFAULT)
-    means = Means(namespace.kube, namespace.name, app, cluster.kubectl, scenario.folder, scenario.journal.event)
+    means = Means(
+        kube=namespace.kube,
+        namespace=namespace.name,
+        config=app,
+        kubectl=cluster.kubectl,
+        helm=cluster.helm,
+        folder=scenario.folder,
+        event=scenario.journal.event,
+    )
     try:
         return KNOWN[name].make(means)
-    except ConfigurationError as error:
+    except (ConfigurationError, SetupError) as error:
         pytest.skip(f"switch {name}: {error.what}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from harness.checks.promises import no_flip_back, only
 from harness.checks.registry import judge
 from harness.errors import ClusterError, ConfigurationError
 from harness.release.switches import Written, managers
+from harness.release.switches.chart import chart, split
+from harness.release.switches.helm import HelmSwitch
 from harness.release.switches.ingress import IngressSwitch
 from harness.release.switches.known import KNOWN, Means, named
 from harness.release.switches.kustomize import KustomizeSwitch
@@ -172,7 +175,8 @@ def test_switches_are_named_by_a_list_or_all_at_once() -> None:
 
 
 def test_each_switch_is_made_by_its_own_name(kube: FakeKube, tmp_path: Path) -> None:
-    means = Means(kube.kube, "ns", config_in(tmp_path), tmp_path / "kubectl", tmp_path, lambda *_, **__: None)
+    program = tmp_path / "program"
+    means = Means(kube.kube, "ns", config_in(tmp_path), program, lambda: program, tmp_path, lambda *_, **__: None)
     assert [kind.make(means).name for kind in KNOWN.values()] == list(KNOWN)
     assert all(kind.paths for kind in KNOWN.values())
 
@@ -243,3 +247,83 @@ def test_the_table_has_each_switch_and_path_with_its_spread() -> None:
     assert cell["rollback_first_ms"] == {}
     assert cell["release_s"]["median"] == 12.5
     assert cell["verdicts"] == {"pass": 2}
+
+
+def deployments() -> list[dict[str, Any]]:
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": f"shop-{side}", "annotations": {"says": "{{ not a template }}"}},
+            "spec": {
+                "replicas": replicas,
+                "template": {"spec": {"containers": [{"name": "api", "image": "localhost/shop:v1"}]}},
+            },
+        }
+        for side, replicas in (("blue", 4), ("green", 0))
+    ]
+
+
+SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"key": "hush"}}
+
+
+def test_a_chart_has_the_colors_as_values_and_everything_else_as_it_is(tmp_path: Path) -> None:
+    files = chart(config_in(tmp_path), [*deployments(), *objects()])
+    assert yaml.safe_load(files["values.yaml"]) == {
+        "liveColor": "blue",
+        "blue": {"image": {"tag": "v1"}, "replicas": 4},
+        "green": {"image": {"tag": "v1"}, "replicas": 0},
+    }
+    green = files["templates/01-deployment-shop-green.yaml"]
+    assert "replicas: {{ .Values.green.replicas }}\n" in green
+    assert "image: localhost/shop:{{ .Values.green.image.tag }}\n" in green
+    assert '{{ "{{" }} not a template }}' in green
+    assert "color: {{ .Values.liveColor | quote }}\n" in files["templates/02-service-shop.yaml"]
+    schema = json.loads(files["values.schema.json"])
+    assert schema["properties"]["liveColor"] == {"enum": ["blue", "green"]}
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("localhost/shop:v1", ("localhost/shop", "v1")),
+        ("localhost:5000/shop", ("localhost:5000/shop", "latest")),
+        ("localhost:5000/shop:v2", ("localhost:5000/shop", "v2")),
+    ],
+)
+def test_an_image_is_repository_and_tag(image: str, parts: tuple[str, str]) -> None:
+    assert split(image) == parts
+
+
+def test_helm_installs_deploys_moves_users_and_rolls_back(kube: FakeKube, tmp_path: Path, programs: Programs) -> None:
+    program = programs.add("helm")
+    kube.kubeconfig, kube.context = tmp_path / "config", None  # type: ignore[attr-defined]
+    folder = tmp_path / "chart"
+    switch = HelmSwitch(kube.kube, "ns", config_in(tmp_path), program, folder)
+    assert switch.install([SECRET, *deployments(), *objects()])
+    assert kube.calls == [("apply", "Secret", "token")]
+    assert not any("hush" in file.read_text() for file in folder.rglob("*") if file.is_file())
+    assert switch.put("green", "localhost/shop:v2", 4)
+    switch.flip("green")
+    switch.flip("blue")
+    switch.put("green", "localhost/shop:v3", 4)
+    switch.flip("green")
+    where = ["--namespace", "ns", "--kubeconfig", str(tmp_path / "config")]
+    upgrade = ["upgrade", "shop", str(folder), "--reuse-values"]
+    calls = [call[1:] for call in programs.calls("helm")]
+    assert calls == [
+        ["lint", "--strict", str(folder)],
+        ["install", "shop", str(folder), *where],
+        [*upgrade, "--set-string", "green.image.tag=v2", "--set", "green.replicas=4", *where],
+        [*upgrade, "--set-string", "liveColor=green", *where],
+        ["rollback", "shop", "2", *where],
+        [*upgrade, "--set-string", "green.image.tag=v3", "--set", "green.replicas=4", *where],
+        [*upgrade, "--set-string", "liveColor=green", *where],
+    ]
+
+
+def test_what_helm_refuses_was_refused(kube: FakeKube, tmp_path: Path, programs: Programs) -> None:
+    program = programs.add("helm", "echo 'Error: conflict with \"kubectl-patch\"' >&2; exit 1")
+    kube.kubeconfig, kube.context = tmp_path / "config", None  # type: ignore[attr-defined]
+    with pytest.raises(ClusterError, match="conflict with"):
+        HelmSwitch(kube.kube, "ns", config_in(tmp_path), program, tmp_path / "chart").flip("green")

@@ -16,6 +16,7 @@ KUBECTL_MINIMUM = (1, 32)
 _OFFICIAL = {
     "kind": "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
     "kubectl": "https://kubernetes.io/docs/tasks/tools/",
+    "helm": "https://helm.sh/docs/intro/install/",
 }
 
 
@@ -40,6 +41,20 @@ def find(images: Images, kind: str | None, kubectl: str | None) -> Binaries:
         _one(images, "kind", "kind", kind, KIND_MINIMUM),
         _one(images, "kubectl", "kubernetes", kubectl, KUBECTL_MINIMUM),
     )
+
+
+def helm(images: Images) -> Path:
+    """Helm from PATH, else built.
+
+    Raises:
+        SetupError: neither on PATH nor to be built.
+
+    """
+    if found := shutil.which("helm"):
+        return Path(found)
+    if shutil.which("go") is None:
+        raise SetupError("helm is not on PATH", f"install it: {_OFFICIAL['helm']}")
+    return images.builder().go.binaries("helm") / "helm"
 
 
 def _one(images: Images, name: str, module: str, given: str | None, minimum: tuple[int, int]) -> Path:

@@ -74,6 +74,10 @@ class Existing:
         """As the user named them."""
         return self.options.allowed_faults
 
+    def helm(self) -> Path:
+        """Not here: what Helm makes has no label of ours, so nothing could take it away again."""
+        raise ConfigurationError("by Helm only on a cluster that the harness made", "leave the switch `helm` out")
+
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path: no host was named for it."""
         served = any(target.serves(path) for target in self.options.targets)

@@ -83,6 +83,14 @@ class Cluster(Protocol):
     @property
     def allowed_faults(self) -> Sequence[str]: ...  # noqa: D102
 
+    def helm(self) -> Path:
+        """The program Helm.
+
+        Raises:
+            HarnessError: it isn't to be had here, with the reason.
+
+        """
+
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path; "" where they can."""
 

@@ -96,12 +96,17 @@ class OwnCluster:
     smoke_image: str
     engine: Engine = field(repr=False)
     store: Store = field(repr=False)
+    source: images.Images = field(repr=False)
     allowed_faults: tuple[str, ...] = ()
 
     @property
     def state(self) -> Path:
         """The cluster's folder, which goes with it."""
         return self.store.root / "clusters" / self.name
+
+    def helm(self) -> Path:
+        """From PATH, else built where Go is there: 3 min on 2 cores, once."""
+        return binaries.helm(self.source)
 
     def lacks(self, path: str) -> str:
         """Nothing: every path has its entries."""
@@ -190,6 +195,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 smoke_image=smoke,
                 engine=found,
                 store=store,
+                source=source,
             )
         finally:
             if not options.keep and owned.read_owner(ours.path) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import ClusterError, IllegalMove, ReleaseError, RolloutFailed, SmokeFailed
@@ -95,7 +95,7 @@ class Release:
         """The side's Deployment."""
         return self._config.sides.deployments[side]
 
-    def install(self, version: str, objects: Iterable[Json]) -> None:
+    def install(self, version: str, objects: Sequence[Json]) -> None:
         """Apply the application's objects and wait until the active side is ready; then observe it all.
 
         Args:
@@ -110,7 +110,8 @@ class Release:
         """
         if self._now is not None:
             raise IllegalMove(f"install {version}: {self.active} runs {self.version_of(self.active)}", "use deploy()")
-        manifests.apply(self._kube, self._config, objects, self._namespace)
+        if not self._switch.install(objects):
+            manifests.apply(self._kube, self._config, objects, self._namespace)
         side = self._switch.active()
         status = self._wait(side, version, "install")
         sides = tuple(self._config.sides.deployments)
@@ -140,8 +141,9 @@ class Release:
         name, image = self.deployment_of(target), self._config.app.image_of(version)
         self._now = after
         self._event("deploy.started", side=target, version=version, color=self._switch.color(target))
-        self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
-        self._kube.scale(self._namespace, name, wanted)
+        if not self._switch.put(target, image, wanted):
+            self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
+            self._kube.scale(self._namespace, name, wanted)
         try:
             status = self._wait(target, version, "deploy")
         except RolloutFailed as error:

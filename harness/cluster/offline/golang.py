@@ -83,6 +83,7 @@ MODULES = {
         Module(
             "kube-router", {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}, "1 to 3 min"
         ),
+        Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, "about 3 min"),
         Module("contour", {"contour": "github.com/projectcontour/contour/cmd/contour"}, "1 to 5 min"),
     )
 }

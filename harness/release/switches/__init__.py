@@ -73,6 +73,16 @@ class Switch(ABC):
         """The objects of the application as this switch needs them; the given ones stay as they are."""
         return list(objects)
 
+    def install(self, objects: Sequence[Json]) -> bool:
+        """Put the prepared objects there, where that is the tool's to do; False leaves it to the harness."""
+        del objects
+        return False
+
+    def put(self, side: str, image: str, replicas: int) -> bool:
+        """Bring a side to an image and a size, where that is the tool's to do; False leaves it to the harness."""
+        del side, image, replicas
+        return False
+
     def services(self) -> tuple[str, ...]:
         """Services that lead users to a side, beside the one that the configuration names."""
         return ()

@@ -26,6 +26,7 @@ class Means:
     Attributes:
         kube, namespace, config: where, and of what application.
         kubectl: the program.
+        helm: finds the program, or makes it.
         folder: the scenario's, for what a tool reads.
         event: writes an event of the record.
 
@@ -35,6 +36,7 @@ class Means:
     namespace: str
     config: Config
     kubectl: Path
+    helm: Callable[[], Path]
     folder: Path
     event: Callable[..., object]
 
@@ -77,6 +79,12 @@ def _kustomize(means: Means) -> Switch:
     return KustomizeSwitch(means.kube, means.namespace, means.config, means.kubectl, means.folder / "kustomize")
 
 
+def _helm(means: Means) -> Switch:
+    from harness.release.switches.helm import HelmSwitch
+
+    return HelmSwitch(means.kube, means.namespace, means.config, means.helm(), means.folder / "chart")
+
+
 def _ingress(means: Means) -> Switch:
     from harness.release.switches.ingress import IngressSwitch
 
@@ -88,6 +96,7 @@ KNOWN: Mapping[str, Kind] = {
     "selector-apply": Kind(_applied),
     "two-step": Kind(_two_step),
     "kustomize": Kind(_kustomize),
+    "helm": Kind(_helm),
     "ingress": Kind(_ingress, paths=("ingress",)),
 }
 
