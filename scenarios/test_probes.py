@@ -30,6 +30,9 @@ pytestmark = [pytest.mark.paths("service"), pytest.mark.switches]
 
 BRISK = {"periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 2}
 """Liveness that acts within seconds, so that a scenario needn't wait for minutes."""
+AT_ONCE = {"failureThreshold": 1}
+"""One failed probe takes a pod out: within 3 s there is room for that and for kube-proxy's second, hardly for a further
+probe. The manifests' own two are for busy machines."""
 SLOW_START = {"STARTUP_SECONDS": "6"}
 """Longer than brisk liveness would wait: without a startup probe it kills the pod before it is up."""
 LIES = {"httpGet": {"path": "/state", "port": "admin"}}
@@ -37,6 +40,7 @@ LIES = {"httpGet": {"path": "/state", "port": "admin"}}
 
 
 @pytest.mark.paths("service", "ingress")
+@pytest.mark.changed(both_sides(readinessProbe=AT_ONCE))
 @pytest.mark.promises(nothing_lost(), not_ready_gets_nothing(within=3.0, again=3.0), same_probes())
 def test_a_pod_that_turns_not_ready_gets_no_new_requests_until_it_is_ready(
     release: Release, load: Load, pods: Pods
@@ -73,6 +77,7 @@ def test_liveness_restarts_a_hung_pod_and_leaves_a_slow_one_alone(release: Relea
         release.watch(seconds=3, breached=nobody)
 
 
+@pytest.mark.changed(both_sides(readinessProbe=AT_ONCE))
 @pytest.mark.promises(nothing_lost(), not_ready_gets_nothing(within=3.0), not_restarted())
 def test_a_drain_without_deletion_takes_the_pod_out_by_its_readiness(release: Release, load: Load, pods: Pods) -> None:
     """Nobody deletes the pod, so only its probe takes it out of the endpoints; it stays, empty, until it is deleted."""
