@@ -175,7 +175,7 @@ class FakeKube:
             for i in range(d.replicas + leaving)
         )
 
-    def objects(self, namespace: str, resource: str, group: str) -> list[dict[str, Any]]:
+    def objects(self, namespace: str, resource: str, group: str = "v1") -> list[dict[str, Any]]:
         return self.items.get(resource, [])
 
     def events(self, namespace: str) -> tuple[EventInfo, ...]:

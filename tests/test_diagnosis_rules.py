@@ -109,6 +109,14 @@ def crashes_at_start() -> Record:
     return unready(mutated(), reason, running=False, restarts=1, last_exit=1, waiting="CrashLoopBackOff")
 
 
+def first_version_crashes() -> Record:
+    """The side that users were to begin on: nothing is installed, and nobody has observed its pods until then."""
+    record = Record(mutated(), flipped=False).without("install.ready", "slice.changed", "selector.observed")
+    return record.pod(
+        "blue-1", "blue", 3.0, running=False, restarts=2, last_exit=1, waiting="CrashLoopBackOff"
+    ).refused("install", "install: blue (v1) was not ready")
+
+
 # -- the switch -----------------------------------------------------------------------------------------------------
 
 
@@ -386,7 +394,7 @@ CASES: dict[str, list[Callable[[], Record]]] = {
     "memory-too-small": [memory_too_small],
     "init-container-fails": [init_container_fails],
     "keep-alive-longer-than-drain": [keep_alive_longer_than_drain],
-    "crashes-at-start": [crashes_at_start],
+    "crashes-at-start": [crashes_at_start, first_version_crashes],
     "selector-misspelt": [selector_misspelt, misspelt_later],
     "selector-empty": [selector_empty],
     "selector-too-wide": [selector_too_wide, stray, stray_in_smoke],

@@ -166,6 +166,17 @@ def test_a_side_that_never_gets_ready_tells_why(bench: Bench) -> None:
         release.cutover()
 
 
+def test_a_first_version_that_never_gets_ready_leaves_its_pods_in_the_record(bench: Bench) -> None:
+    bench.fake.broken_images.add("localhost/shop:v1")
+    status = {"containerStatuses": [{"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}
+    bench.fake.items["pods"] = [{"metadata": {"name": "shop-blue-abc-0"}, "status": status}]
+    with pytest.raises(RolloutFailed):
+        bench.installed()
+    (seen,) = bench.events("pod.changed")
+    assert (seen["side"], seen["restarts"], seen["waiting"]) == ("blue", 3, "CrashLoopBackOff")
+    assert bench.events("install.ready") == []
+
+
 def test_cutover_before_smoke_never_reaches_the_switch(bench: Bench) -> None:
     release = bench.installed()
     release.deploy("v2")

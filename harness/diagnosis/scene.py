@@ -69,7 +69,9 @@ class Scene:
 
     @cached_property
     def new(self) -> str:
-        """The other side."""
+        """The other side; where not even the first version came up, the side of its pods."""
+        if self.refused("install"):
+            return next((life.side for life in self.lives), "")
         return next((side for side in self.all_facts.sides if side != self.old), self.move.to_side if self.move else "")
 
     @cached_property

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from harness.cluster.answers import Endpoint, Refused, deployment_of
 from harness.diagnosis import facts
 from harness.diagnosis.lint import Fault
-from harness.errors import ClusterError, HarnessError
+from harness.errors import ClusterError, HarnessError, RolloutFailed
 from harness.release.clock import Clock
 from harness.release.describer import Describer
 
@@ -136,6 +137,27 @@ class Observer:
             self._error("selector", error)
         else:
             self._journal_selector(selector)
+
+    @contextlib.contextmanager
+    def looking_back(self) -> Iterator[None]:
+        """Where a rollout in the block fails before there is an observer, journal objects, warnings and pods then."""
+        try:
+            yield
+        except RolloutFailed:
+            if not self._threads:
+                self._look_back()
+            raise
+
+    def _look_back(self) -> None:
+        self.describe()
+        try:
+            items = self._kube.objects(self._namespace, "pods")
+        except ClusterError as error:
+            self._error("lives", error)
+            return
+        for item in items:
+            name = str(item["metadata"]["name"])
+            self._event("pod.changed", side=self._side_of(name), **facts.pod(item))
 
     def look_at_pods(self) -> None:
         """Journal how many pods of each side are ready, now."""

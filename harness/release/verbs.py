@@ -114,8 +114,8 @@ class Release:
             manifests.apply(self._kube, self._config, objects, self._namespace)
         side = self._switch.active()
         status = self._wait(side, version, "install")
-        sides = tuple(self._config.sides.deployments)
-        self._now = bluegreen.installed((sides[0], sides[1]), side, version, status.wanted)
+        one, other = self._config.sides.deployments
+        self._now = bluegreen.installed((one, other), side, version, status.wanted)
         self._event("install.ready", side=side, version=version, ready=status.ready, wanted=status.wanted)
         self.probes.look("install", side)
         self.observer.start()
@@ -135,18 +135,14 @@ class Release:
             wanted = self._kube.rollout_status(self._namespace, self.deployment_of(self.active)).wanted
             after = bluegreen.deploying(self.state, version, wanted, side)
             self.probes.check("deploy", target)
-        except IllegalMove as error:
-            self._told(error, "deploy.refused", side=target, version=version)
-            raise
-        name, image = self.deployment_of(target), self._config.app.image_of(version)
-        self._now = after
-        self._event("deploy.started", side=target, version=version, color=self._switch.color(target))
-        if not self._switch.put(target, image, wanted):
-            self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
-            self._kube.scale(self._namespace, name, wanted)
-        try:
+            name, image = self.deployment_of(target), self._config.app.image_of(version)
+            self._now = after
+            self._event("deploy.started", side=target, version=version, color=self._switch.color(target))
+            if not self._switch.put(target, image, wanted):
+                self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
+                self._kube.scale(self._namespace, name, wanted)
             status = self._wait(target, version, "deploy")
-        except RolloutFailed as error:
+        except (IllegalMove, RolloutFailed) as error:
             self._told(error, "deploy.refused", side=target, version=version)
             raise
         self._now = bluegreen.seen(self.state, target, status.ready, complete=True)
@@ -301,7 +297,8 @@ class Release:
 
     def _wait(self, side: str, version: str, verb: str) -> RolloutStatus:
         what, seconds = f"{verb}: {side} ({version})", self._config.limits.ready_seconds
-        return rollout.wait(self._kube, self._namespace, self.deployment_of(side), seconds, what, self._clock)
+        with self.observer.looking_back():
+            return rollout.wait(self._kube, self._namespace, self.deployment_of(side), seconds, what, self._clock)
 
     def _look_at(self, side: str) -> None:
         status = self._kube.rollout_status(self._namespace, self.deployment_of(side))
