@@ -308,6 +308,7 @@ def test_helm_installs_deploys_moves_users_and_rolls_back(kube: FakeKube, tmp_pa
     switch.flip("blue")
     switch.put("green", "localhost/shop:v3", 4)
     switch.flip("green")
+    switch.put("blue", None, 0)
     where = ["--namespace", "ns", "--kubeconfig", str(tmp_path / "config")]
     upgrade = ["upgrade", "shop", str(folder), "--reuse-values"]
     calls = [call[1:] for call in programs.calls("helm")]
@@ -319,6 +320,7 @@ def test_helm_installs_deploys_moves_users_and_rolls_back(kube: FakeKube, tmp_pa
         ["rollback", "shop", "2", *where],
         [*upgrade, "--set-string", "green.image.tag=v3", "--set", "green.replicas=4", *where],
         [*upgrade, "--set-string", "liveColor=green", *where],
+        [*upgrade, "--set", "blue.replicas=0", *where],
     ]
 
 

@@ -13,6 +13,7 @@ from harness.waiting import until
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
     from harness.config import Config
+    from harness.release.switches import Switch
 
 SLACK_SECONDS = 30.0
 """Beyond a pod's grace period: how long the kubelet and the API server may take to tell that it is gone."""
@@ -34,11 +35,13 @@ class Ending:
         kube, namespace, config: where.
         clock: to wait and stamp by.
         tell: the journal.
+        switch: of a tool that keeps the sides' sizes too.
 
     """
 
-    def __init__(self, kube: Kube, namespace: str, config: Config, clock: Clock, tell: Tell) -> None:
+    def __init__(self, kube: Kube, namespace: str, config: Config, clock: Clock, tell: Tell, switch: Switch) -> None:
         self._kube = kube
+        self._switch = switch
         self._namespace = namespace
         self._config = config
         self._clock = clock
@@ -60,7 +63,8 @@ class Ending:
             self._tell("retire.refused", reason=error.what, side=target, **seen)
             raise
         self._tell("retire.sent", side=target)
-        self._kube.scale(self._namespace, self._deployment(target), 0)
+        if not self._switch.put(target, None, 0):
+            self._kube.scale(self._namespace, self._deployment(target), 0)
         after_it = bluegreen.retired(state, self._clock.now(), warm, side)
         self._tell("retire.done", side=target, **seen)
         return after_it

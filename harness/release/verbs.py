@@ -60,7 +60,7 @@ class Release:
         self._clock = clock or Clock()
         self._now: State | None = None
         self._smokes = 0
-        self._ending = Ending(kube, namespace, config, self._clock, self._event)
+        self._ending = Ending(kube, namespace, config, self._clock, self._event, switch)
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
         self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
         self.probes = ProbeGate(kube, namespace, config, self._event)

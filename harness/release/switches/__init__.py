@@ -78,8 +78,8 @@ class Switch(ABC):
         del objects
         return False
 
-    def put(self, side: str, image: str, replicas: int) -> bool:
-        """Bring a side to an image and a size, where that is the tool's to do; False leaves it to the harness."""
+    def put(self, side: str, image: str | None, replicas: int) -> bool:
+        """Bring a side to an image (None: as it is) and a size, where that is the tool's to do; else False."""
         del side, image, replicas
         return False
 

@@ -56,9 +56,10 @@ class HelmSwitch(SelectorSwitch):
         self._change("install", self._release, self._folder)
         return True
 
-    def put(self, side: str, image: str, replicas: int) -> bool:
+    def put(self, side: str, image: str | None, replicas: int) -> bool:
         """``helm upgrade --set <side>.image.tag=,<side>.replicas=``."""
-        self._upgrade({f"{side}.image.tag": split(image)[1]}, {f"{side}.replicas": str(replicas)})
+        tag = {f"{side}.image.tag": split(image)[1]} if image else {}
+        self._upgrade(tag, {f"{side}.replicas": str(replicas)})
         self._way_back = None
         return True
 
