@@ -16,7 +16,11 @@ from images.app.bluegreen_app.server import LAST_WORDS_SECONDS
 ROOT = Path(__file__).parent.parent
 ENVOYS_IDLE_SECONDS = 3600
 """`common_http_protocol_options.idle_timeout` of an Envoy cluster that sets none."""
-DEMOS = {"demo": ROOT / "bluegreen.toml", "nginx": ROOT / "manifests" / "nginx" / "bluegreen.toml"}
+DEMOS = {
+    "demo": ROOT / "bluegreen.toml",
+    "nginx": ROOT / "manifests" / "nginx" / "bluegreen.toml",
+    "datasette": ROOT / "manifests" / "datasette" / "bluegreen.toml",
+}
 
 
 def read(*path: str) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 IMAGES = Path(__file__).parent.parent / "images"
-BUILT = ("app", "nginx", "smoke")
+BUILT = ("app", "datasette", "nginx", "smoke")
 
 
 def instructions(image: str) -> list[tuple[str, str]]:
