@@ -181,6 +181,12 @@ class Load:
     slow: Annotated[float, Key("of `[request.slow]`", default=4.0, high=MAX_RATE)]
     post: Annotated[float, Key("of `[request.post]`", default=10.0, high=MAX_RATE)]
     sockets: Annotated[int, Key("WebSockets of `[websocket]`, kept open", default=100, low=1, high=5000)]
+    pong_seconds: Annotated[
+        float,
+        Key(
+            "how long a WebSocket's ping waits for its pong before the client gives its peer up", default=5.0, high=60.0
+        ),
+    ]
     tls: Annotated[float, Key("a new TLS connection per request", default=10.0, high=MAX_RATE)]
     h2: Annotated[float, Key("streams on kept HTTP/2 connections", default=20.0, high=MAX_RATE)]
     h2_slow: Annotated[float, Key("of `[request.slow]`, as streams on these", default=2.0, high=MAX_RATE)]

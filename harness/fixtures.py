@@ -181,7 +181,7 @@ def load(
 ) -> LoadFixture:
     """Load by Locust in a child process, entering over all nodes of the scenario's path."""
     del release  # the entries answer only after the first version is ready
-    from harness.loading import measured
+    from harness.loading import at_rate, measured
     from harness.release.isolate import private
 
     port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
@@ -190,7 +190,8 @@ def load(
     def steady(**changes: Any) -> AbstractContextManager[Load]:
         instrument.result()
         sockets = pytestconfig.getoption("--bg-sockets")
-        loaded = replace(app, load=replace(app.load, **changes))
+        rated = at_rate(app, pytestconfig.getoption("--bg-rate"))
+        loaded = replace(app, load=replace(rated.load, **changes))
         return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster, sockets)
 
     return LoadFixture(steady)

@@ -193,10 +193,18 @@ def classes_of(config: Config, *, secure: bool = False) -> Mapping[str, ClassPla
     return classes
 
 
+def at_rate(config: Config, factor: float) -> Config:
+    """The configuration with all requests a second times ``factor``; connections that are kept stay as many."""
+    rates = ("fresh", "busy", "idle", "slow", "post", "tls", "h2", "h2_slow")
+    return replace(config, load=replace(config.load, **{name: factor * getattr(config.load, name) for name in rates}))
+
+
 def sockets_of(config: Config, wanted: int | None = None, *, secure: bool = False) -> SocketPlan | None:
     """The WebSockets, where the application takes any: as many as wanted, or as the configuration says; wss or ws."""
     count = config.load.sockets if wanted is None else wanted
-    return SocketPlan(config.websocket.path, count, secure=secure) if config.websocket and count else None
+    if config.websocket is None or not count:
+        return None
+    return SocketPlan(config.websocket.path, count, pong_s=config.load.pong_seconds, secure=secure)
 
 
 def left_out(config: Config, path: str, sockets: int | None = None) -> Mapping[str, str]:

@@ -65,6 +65,13 @@ def add(parser: pytest.Parser) -> None:
         help="WebSockets kept open, instead of [load] sockets; 0: none",
     )
     add_one(
+        "--bg-rate",
+        type=_factor,
+        metavar="FACTOR",
+        default=1.0,
+        help="send so many times the requests a second of [load], 0.1 to 5: for machines that can't carry them",
+    )
+    add_one(
         "--bg-switch",
         type=_switches,
         metavar="NAME[,NAME]",
@@ -159,6 +166,13 @@ def _switches(text: str) -> tuple[str, ...]:
         return named(text)
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _factor(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 5:
+        raise ValueError(text)
+    return value
 
 
 def _positive(text: str) -> int:

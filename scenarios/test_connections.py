@@ -164,8 +164,8 @@ def test_restarting_kube_proxy_touches_no_connection(release: Release, load: Loa
 @pytest.mark.beyond("node-paused")
 @pytest.mark.promises(half_open_noticed(within=3.0), loses("websocket", may=("fresh", "busy", "idle", "slow", "post")))
 def test_peers_that_vanish_without_a_word_are_noticed(release: Release, load: Load, faults: Faults) -> None:
-    """A node freezes with sockets on it: nobody closes them, and only those who ask know."""
-    with load.steady():
+    """A node freezes with sockets on it: nobody closes them, and only those who ask, and don't wait long, know."""
+    with load.steady(pong_seconds=1.7):
         release.watch(seconds=3, breached=nobody)
         with faults.during(pause_node()):
             release.watch(seconds=6, breached=nobody)

@@ -176,7 +176,7 @@ def test_a_stopped_server_is_noticed_within_three_seconds_by_the_clients_own_pin
             time.sleep(0.5)
             server.process.send_signal(signal.SIGSTOP)
 
-        plan = plan_for(tmp_path, server.port, other.port, count=4, every_ms=1000)
+        plan = plan_for(tmp_path, server.port, other.port, count=4, every_ms=1000, pong_s=1.7)
         found = run(plan, 4.0, stop)
     silent = found.lives[found.lives["end"] == record.SILENT]
     assert len(silent) == 2 and set(silent["entry"]) == {0}

@@ -61,7 +61,9 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == schema()
 
 
-@pytest.mark.parametrize("file", ["bluegreen.toml", "manifests/nginx/bluegreen.toml", "manifests/datasette/bluegreen.toml"])
+@pytest.mark.parametrize(
+    "file", ["bluegreen.toml", "manifests/nginx/bluegreen.toml", "manifests/datasette/bluegreen.toml"]
+)
 def test_the_shipped_files_are_valid(file: str) -> None:
     assert valid(tomllib.loads((ROOT / file).read_text()), schema())
 

@@ -120,7 +120,7 @@ def test_the_description_names_what_the_manifests_have(demo: str) -> None:
     ]
     assert upgraded == ("/ws" if demo == "demo" else "")
     told = {"name": ingress["metadata"]["name"], "host": rule["host"], "path": path["path"]}
-    assert {key: value for key, value in toml["ingress"].items() if key != "tls"} == told
+    assert {"path": "/"} | {key: value for key, value in toml["ingress"].items() if key != "tls"} == told
     assert path["backend"]["service"] == {"name": toml["service"]["name"], "port": {"number": toml["service"]["port"]}}
 
 

@@ -26,8 +26,8 @@ class SocketPlan:
         every_ms: between two messages of one direction.
         ramp_s: they open within this time, so that they don't make each other late.
         ping_s: between two pings.
-        pong_s: how long a ping waits for its pong: with ping_s under 3 s, and longer than pods that start beside
-            the peer hold it up (1.6 s seen on two cores).
+        pong_s: how long a ping waits for its pong: longer than pods that start beside the peer hold it up (2.5 s seen
+            on two cores), or a busy machine is taken for a dead peer.
         handshake_timeout_s: bound of connect and handshake together.
         base_s: longest delay before the first reconnect; it doubles with each failure in a row.
         cap_s: longest delay of all.
@@ -43,7 +43,7 @@ class SocketPlan:
     every_ms: int = 1000
     ramp_s: float = 2.0
     ping_s: float = 1.0
-    pong_s: float = 1.7
+    pong_s: float = 5.0
     handshake_timeout_s: float = 5.0
     base_s: float = 0.05
     cap_s: float = 2.0
@@ -95,7 +95,7 @@ class Handshake:
     headers: Mapping[str, str] = field(default_factory=dict)
     identity: Identity = field(default_factory=Identity)
     timeout_s: float = 5.0
-    pong_s: float = 1.7
+    pong_s: float = 5.0
 
 
 def _whole(value: Any, most: int) -> bool:

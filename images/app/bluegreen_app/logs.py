@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -10,6 +11,11 @@ import time
 from collections.abc import Mapping
 
 STDOUT = 1
+OF_EACH_REQUEST = "request"
+"""The event of which there are many."""
+FLUSH_SECONDS = 0.25
+ATOMIC = 4096
+"""A write up to this size goes into a pipe whole or not at all (PIPE_BUF of Linux): no line is cut."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,7 +48,10 @@ class JsonFormatter(logging.Formatter):
 
 
 class NeverBlocking(logging.Handler):
-    """Writes each record by one ``write`` and drops it where nobody reads: a log must not hold up a user's request.
+    """Writes what was logged, and drops it where nobody reads: a log must not hold up a user's request.
+
+    What is told of each request waits for up to ``FLUSH_SECONDS``, since every write wakes up the container runtime,
+    which costs as much as the request itself; anything else is written at once, with whatever waits before it.
 
     Args:
         descriptor: the file descriptor to write to.
@@ -55,6 +64,8 @@ class NeverBlocking(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._waiting: list[bytes] = []
+        self._bytes = 0
         self.dropped = 0
         # A container's output is a pipe, read by the container runtime: while that is down, a full pipe would block.
         # Anything else (a terminal) is shared with other processes and stays as it is.
@@ -62,17 +73,43 @@ class NeverBlocking(logging.Handler):
             os.set_blocking(descriptor, False)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, or count it as dropped; the next record that gets through is followed by the count."""
-        lines = self.format(record) + "\n"
+        """Take the record; write it now unless it is one of many."""
+        line = (self.format(record) + "\n").encode()
+        if self._bytes + len(line) > ATOMIC:
+            self.flush()
+        self._waiting.append(line)
+        self._bytes += len(line)
+        if record.msg != OF_EACH_REQUEST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits by one ``write``, or count it as dropped; the next that gets through tells the count."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        if not waiting:
+            return
+        lines = b"".join(waiting)
         if self.dropped:
             fields = {"records": self.dropped}
-            lines += self.format(logging.makeLogRecord({"msg": "log.dropped", "fields": fields})) + "\n"
+            lines += (self.format(logging.makeLogRecord({"msg": "log.dropped", "fields": fields})) + "\n").encode()
         try:
-            os.write(self._descriptor, lines.encode())
+            os.write(self._descriptor, lines)
         except OSError:
-            self.dropped += 1
+            self.dropped += len(waiting)
         else:
             self.dropped = 0
+
+
+async def keep_flushing() -> None:
+    """Write what waits every ``FLUSH_SECONDS``, for ever."""
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        flush()
+
+
+def flush() -> None:
+    """Write what waits now."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def configure(identity: Mapping[str, str]) -> None:

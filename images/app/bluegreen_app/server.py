@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import Server
 
-from . import admin, app
+from . import admin, app, logs
 from .arrivals import Ledger
 from .drain import Drain
 from .probes import Hits
@@ -78,12 +78,14 @@ async def serve(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(public.serve([public_socket]))
             tasks.create_task(internal.serve([admin_socket]))
+            flushing = tasks.create_task(logs.keep_flushing())
             ports = {"port": public_socket.getsockname()[1], "admin_port": admin_socket.getsockname()[1]}
             _log.info("listening", extra={"fields": ports})
             await drain.over()
             public.should_exit = True
             await serving
             hits.ended()
+            flushing.cancel()
             internal.should_exit = True  # last: the hook that began the drain still waits for its answer
 
 
@@ -96,7 +98,7 @@ def _close_idle(server: Server) -> None:
 
 def _exit() -> None:
     """As a process that doesn't handle the signal; the first one of a container would ignore it."""
-    _log.info("exit", extra={"fields": {"signal": "SIGTERM"}})
+    _log.info("exit", extra={"fields": {"signal": "SIGTERM"}})  # with whatever waits
     os._exit(128 + signal.SIGTERM)
 
 
