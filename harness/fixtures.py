@@ -158,15 +158,15 @@ class LoadFixture:
     def __init__(self, make: Callable[..., AbstractContextManager[Load]]) -> None:
         self._make = make
 
-    def steady(self, rate: float = 1.0, **changes: Any) -> AbstractContextManager[Load]:
+    def steady(self, at_most: float = 5.0, **changes: Any) -> AbstractContextManager[Load]:
         """Steady load on every connection class, from the first sample to the end of the block.
 
         Args:
-            rate: so many times the configuration's requests a second, beside --bg-rate.
+            at_most: bound of how many times the configuration's requests a second are sent, whatever --bg-rate says.
             changes: keys of [load] instead of the configuration's: ``steady(idle=20)``.
 
         """
-        return self._make(rate, **changes)
+        return self._make(at_most, **changes)
 
 
 @pytest.fixture
@@ -188,10 +188,10 @@ def load(
     port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
     entries = cluster.entries(path, port)
 
-    def steady(rate: float, **changes: Any) -> AbstractContextManager[Load]:
+    def steady(at_most: float, **changes: Any) -> AbstractContextManager[Load]:
         instrument.result()
         sockets = pytestconfig.getoption("--bg-sockets")
-        rated = at_rate(app, rate * pytestconfig.getoption("--bg-rate"))
+        rated = at_rate(app, min(at_most, pytestconfig.getoption("--bg-rate")))
         loaded = replace(app, load=replace(rated.load, **changes))
         return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster, sockets)
 

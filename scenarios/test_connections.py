@@ -48,7 +48,7 @@ def test_retiring_the_old_side_at_once_loses_nothing_where_its_pods_drain(releas
     with load.steady():
         release.cutover()
         release.retire(after=0, despite_users=True)
-        release.watch(seconds=6, breached=nobody)
+        release.watch(seconds=10, breached=nobody)
 
 
 @pytest.mark.paths(nightly="ingress")

@@ -36,7 +36,7 @@ def test_cutover_loses_nothing(release: Release, load: Load) -> None:
     release.smoke()
     with load.steady():
         release.cutover()
-        release.watch(seconds=10)
+        release.watch(seconds=15)
 
 
 @pytest.mark.every_switch

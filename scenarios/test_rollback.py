@@ -41,7 +41,7 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
     release.cutover()
     with load.steady():
         release.rollback()
-        release.watch(seconds=10)
+        release.watch(seconds=15)
 
 
 @pytest.mark.fast
@@ -55,7 +55,7 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
 )
 def test_a_whole_release_loses_nothing(release: Release, load: Load) -> None:
     """Deploy, smoke, cutover, watch, rollback: all of it under load, a lower one, as pods start beside it."""
-    with load.steady(rate=BESIDE_STARTS):
+    with load.steady(at_most=BESIDE_STARTS):
         release.deploy(NEW)
         release.smoke()
         release.cutover()

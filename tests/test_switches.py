@@ -16,7 +16,7 @@ from harness.errors import ClusterError, ConfigurationError
 from harness.release.switches import Written, managers
 from harness.release.switches.chart import chart, split
 from harness.release.switches.helm import HelmSwitch
-from harness.release.switches.ingress import IngressSwitch
+from harness.release.switches.ingress import IngressSwitch, _backends
 from harness.release.switches.known import KNOWN, Means, named
 from harness.release.switches.kustomize import KustomizeSwitch
 from harness.release.switches.selector import MANAGER, AppliedSelectorSwitch, SelectorSwitch, TwoStepSwitch
@@ -134,7 +134,10 @@ def test_the_ingress_leads_to_a_side_s_own_service(tmp_path: Path) -> None:
     given = objects()
     kube = WithIngress(given[-1])
     switch = IngressSwitch(kube.kube, "ns", config)
-    kube.item = switch.prepare(given)[-1]
+    *_, kube.item, both = switch.prepare(given)
+    assert both["metadata"]["name"] == "shop-both"
+    assert [backend["name"] for backend in _backends(both["spec"])] == ["shop-blue", "shop-green"]
+    assert both["spec"]["rules"][0]["host"] == "ns.both.invalid"
     assert given == objects()
     (path,) = kube.item["spec"]["rules"][0]["http"]["paths"]
     assert path["backend"] == {"service": {"name": "shop-blue", "port": {"number": 8000}}}

@@ -43,6 +43,7 @@ class Move:
         sent_ns: when the patch (or command) was sent.
         acknowledged_ns: when its answer came.
         narrowed_ns: where the switch lets both sides in for a while: when it began to take the old one out.
+        by_command: a command made it, which took its time before it changed anything.
         from_revision: what users saw before.
         to_revision: what they shall see after.
         from_side: the side that becomes idle.
@@ -65,10 +66,13 @@ class Move:
     refused: str = ""
     last: bool = True
     narrowed_ns: int | None = None
+    by_command: bool = False
 
     @property
     def decided_ns(self) -> int | None:
-        """From when on only the new side is meant to be reached."""
+        """From when on users are meant to reach only the new side, give or take the allowance."""
+        if self.by_command:
+            return self.acknowledged_ns
         return self.sent_ns if self.narrowed_ns is None else self.narrowed_ns
 
 
@@ -219,7 +223,12 @@ def _pair(events: Sequence[Event]) -> list[Move]:
             moves[index] = replace(moves[index], sent_ns=event.t)
         elif verb == "acknowledged":
             sent = moves[index].sent_ns
-            moves[index] = replace(moves[index], acknowledged_ns=event.t, sent_ns=event.t if sent is None else sent)
+            moves[index] = replace(
+                moves[index],
+                acknowledged_ns=event.t,
+                sent_ns=event.t if sent is None else sent,
+                by_command=bool(event.fields.get("by_command")),
+            )
         elif verb == "refused":
             moves[index] = replace(moves[index], refused=str(event.fields.get("reason") or "no reason given"))
     return moves

@@ -114,6 +114,7 @@ def flip(
     except ClusterError as error:
         event("cutover.refused", move=move, reason=error.what)
         raise
-    event("cutover.acknowledged", move=move, resource_version=done.resource_version)
+    told = {"by_command": True} if switch.by_command else {}
+    event("cutover.acknowledged", move=move, resource_version=done.resource_version, **told)
     if (written := switch.written()) is not None:
         event("switch.written", move=move, **asdict(written))

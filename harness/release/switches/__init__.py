@@ -45,6 +45,8 @@ class Switch(ABC):
 
     name: str
     """The mechanism, e.g. ``selector``."""
+    by_command = False
+    """Whether a flip is a command, which takes its time before it changes anything."""
 
     @abstractmethod
     def active(self) -> str:

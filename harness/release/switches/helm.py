@@ -35,6 +35,7 @@ class HelmSwitch(SelectorSwitch):
 
     name = "helm"
     tool = "helm"
+    by_command = True
 
     def __init__(self, kube: Kube, namespace: str, config: Config, helm: Path, folder: Path) -> None:
         super().__init__(kube, namespace, config)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 class IngressSwitch(Switch):
     """Leads every backend of the Ingress that was the one Service to a side's own, ``service.internal``.
 
+    A second Ingress, for a host that no user has, leads to both: so the proxy knows the idle side's Service before users
+    are led there. Without it Contour's Envoy gets the new route before the backend it names, and answers 503 (NC, no
+    cluster) meanwhile: 83 of 680 requests on fresh connections, in one cutover that was measured so.
+
     Args:
         kube: the cluster.
         namespace: where the Ingress is.
@@ -70,7 +74,7 @@ class IngressSwitch(Switch):
         return Acknowledged(self._kube.patch_ingress(self._namespace, self._ingress, {"spec": changed}, MANAGER))
 
     def prepare(self, objects: Sequence[Json]) -> list[Json]:
-        """The Ingress leads to the Service of the side that the one Service selects."""
+        """The Ingress leads to the Service of the side that the one Service selects; the second one to both."""
         changed = [copy.deepcopy(item) for item in objects]
         named = {(item["kind"], item["metadata"]["name"]): item for item in changed}
         service = named["Service", self._service.name]
@@ -79,7 +83,22 @@ class IngressSwitch(Switch):
         for backend in _backends(named["Ingress", self._ingress]["spec"]):
             if backend["name"] == self._service.name:
                 backend["name"], backend["port"] = self.color(side), port
-        return changed
+        return [*changed, self._both(named["Ingress", self._ingress], port)]
+
+    def _both(self, ingress: Json, port: Json) -> Json:
+        paths = [
+            {"path": f"/{side}", "pathType": "Prefix", "backend": {"service": {"name": name, "port": port}}}
+            for side, name in self._names.items()
+        ]
+        metadata = {
+            "name": f"{self._ingress}-both",
+            "namespace": self._namespace,
+            "labels": dict(ingress["metadata"].get("labels") or {}),
+        }
+        kept = {key: ingress["spec"][key] for key in ("ingressClassName",) if key in ingress["spec"]}
+        rule = {"host": f"{self._namespace}.both.invalid", "http": {"paths": paths}}
+        head = {"apiVersion": ingress["apiVersion"], "kind": "Ingress", "metadata": metadata}
+        return {**head, "spec": {**kept, "rules": [rule]}}
 
     def services(self) -> tuple[str, ...]:
         """Each side's own."""

@@ -33,6 +33,7 @@ class KustomizeSwitch(SelectorSwitch):
 
     name = "kustomize"
     tool = "kubectl-client-side-apply"
+    by_command = True
 
     def __init__(self, kube: Kube, namespace: str, config: Config, kubectl: Path, folder: Path) -> None:
         super().__init__(kube, namespace, config)
