@@ -263,6 +263,11 @@ def old_side_scaled_down() -> Record:
     return record.add(event(FLIP_S + 1, "pods.observed", side="blue", **told))
 
 
+def scaled_down_and_slow() -> Record:
+    """The pods that end take the processor from those that have just got all users."""
+    return old_side_scaled_down().delay(FLIP_S + 0.1, FLIP_S + 0.6, 1.2)
+
+
 def version_fails_smoke() -> Record:
     return Record(flipped=False).refused("smoke", "smoke: 0 of 20; request 1: status 500, expected 200, revision='v2'")
 
@@ -409,7 +414,7 @@ CASES: dict[str, list[Callable[[], Record]]] = {
     "promoted-before-smoke": [promoted_before_smoke, cutover_before_smoke],
     "promoted-before-ready": [promoted_before_ready],
     "old-side-deleted": [old_side_deleted],
-    "old-side-scaled-down": [old_side_scaled_down],
+    "old-side-scaled-down": [old_side_scaled_down, scaled_down_and_slow],
     "version-fails-smoke": [version_fails_smoke],
     "no-prestop": [no_prestop],
     "exits-at-once": [exits_at_once],

@@ -128,6 +128,16 @@ class Scene:
         ]
         return int(seen[-1]) if seen else self.facts.side(side).get("replicas")
 
+    def shrunk(self, side: str) -> int | None:
+        """To how many pods a side was scaled once users had been moved; None where it kept its size."""
+        for one in self.timeline.named("pods.observed"):
+            there = one.fields.get("side") == side and one.fields.get("exists", True) and "replicas" in one.fields
+            if there and self.moved_ns is not None and one.t >= self.moved_ns:
+                replicas = int(one.fields["replicas"])
+                if replicas < int(one.fields.get("wanted") or 0):
+                    return replicas
+        return None
+
     # -- the switch ---------------------------------------------------------------------------------------------------
 
     @cached_property

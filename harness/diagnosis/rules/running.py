@@ -176,3 +176,4 @@ def cold_start(scene: Scene, case: Case) -> None:
     case.contradicts(smaller(scene.here, scene.there), "the new side's pods may use less of the processor", 2)
     unready = [one for one in scene.slices if not one.fields.get("ready")]
     case.contradicts(unready, "there was no ready endpoint for a while", 3)
+    case.contradicts(scene.shrunk(scene.old) is not None, "the old side was scaled down beside it", 3)

@@ -100,15 +100,10 @@ def old_side_deleted(scene: Scene, case: Case) -> None:
     mend="keep the old side in its full size for at least 30 minutes",
 )  # fmt: skip
 def old_side_scaled_down(scene: Scene, case: Case) -> None:
-    seen = [one for one in _after_move(scene, scene.old) if one.get("exists", True)]
-    small = [
-        one for one in seen
-        if "replicas" in one and int(str(one["replicas"])) < int(str(one.get("wanted") or 0))
-    ]  # fmt: skip
+    size = scene.shrunk(scene.old)
     case.needs(
-        small, f"the old side was scaled to {small[0]['replicas'] if small else ''} after the cutover",
-        "the old side kept its size", 3,
-    )  # fmt: skip
+        size is not None, f"the old side was scaled to {size} after the cutover", "the old side kept its size", 3
+    )
     refused = "isn't running" in scene.refused("cutover")
     case.speaks(refused, "a rollback was refused: the side isn't running")
     case.contradicts(any(one.get("exists") is False for one in _after_move(scene, scene.old)), "it was deleted")
