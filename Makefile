@@ -37,7 +37,7 @@ format: .venv/.installed ## format and mend what ruff can
 test: check ## check, the tests of whole programs, then the fast tier on a real cluster
 	@$(BIN)/python -m tests.browser
 	@$(BIN)/pytest tests -q -n 2 --dist worksteal -m processes
-	@$(GATE) -m fast --bg-rerun-inconclusive --bg-rate 0.75
+	@$(GATE) -m fast --bg-rerun-inconclusive --bg-rate 0.7
 
 rehearsal: .venv/.installed ## the gate: everything set up, then pytest scenarios/
 	@$(GATE)

@@ -38,7 +38,6 @@ def _released(release: Release) -> None:
 @pytest.mark.promises(
     nothing_lost(),
     sockets_clean(on=NEW),
-    answered_within(),
     enough(2000),
     only(NEW, after=CUTOVER, within=2.0),
 )

@@ -14,7 +14,7 @@ from harness.words import CUTOVER, NEW, OLD, REFUSED_BY_SMOKE, Load, Release, ne
 def test_a_bad_version_is_stopped_by_smoke_before_users_see_it(release: Release, load: Load) -> None:
     """Its pods are ready and answer with errors; the cutover is refused and users notice nothing."""
     with load.steady(at_most=0.6):  # pods start beside it
-        release.deploy(REFUSED_BY_SMOKE)
+        release.deploy(REFUSED_BY_SMOKE, at_once=1)
         with pytest.raises(SmokeFailed):
             release.smoke()
         with pytest.raises(IllegalMove):

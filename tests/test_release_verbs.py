@@ -19,6 +19,7 @@ from harness.errors import (
     WaitTimeout,
 )
 from harness.journal import Journal
+from harness.release.rollout import steps
 from harness.release.switches.selector import SelectorSwitch
 from harness.release.verbs import Release
 from tests.broken import container, deployment
@@ -164,6 +165,21 @@ def test_a_side_that_never_gets_ready_tells_why(bench: Bench) -> None:
     assert "was not ready" in bench.events("deploy.refused")[0]["reason"]
     with pytest.raises(IllegalMove, match="isn't ready"):
         release.cutover()
+
+
+def test_pods_may_start_a_few_at_a_time(bench: Bench) -> None:
+    release = bench.installed()
+    bench.fake.calls.clear()
+    release.deploy("v2", at_once=3)
+    assert [call for call in bench.fake.calls if call[0] == "scale"] == [
+        ("scale", "shop-green", "3"),
+        ("scale", "shop-green", "4"),
+    ]
+    assert bench.events("deploy.ready")[0]["ready"] == 4
+    assert len(bench.events("deploy.started")) == 1
+    assert steps(4, 1) == [1, 2, 3, 4]
+    with pytest.raises(ValueError, match="not 0"):
+        steps(4, 0)
 
 
 def test_a_first_version_that_never_gets_ready_leaves_its_pods_in_the_record(bench: Bench) -> None:

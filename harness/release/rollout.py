@@ -86,3 +86,15 @@ def describe(kube: Kube, namespace: str, deployment: str) -> str:
                 log = kube.log_tail(namespace, pod.name, container, LOG_LINES, previous=True)
             lines += [f"  log {pod.name}/{container}: {line}" for line in log.splitlines()[-LOG_LINES:]]
     return "\n".join(lines)
+
+
+def steps(wanted: int, at_once: int) -> list[int]:
+    """The sizes by which a side grows to ``wanted`` pods, ``at_once`` more each time.
+
+    Raises:
+        ValueError: fewer than one at once.
+
+    """
+    if at_once < 1:
+        raise ValueError(f"at least one pod starts at a time, not {at_once}")
+    return [*range(at_once, wanted, at_once), wanted]

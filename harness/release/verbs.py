@@ -120,8 +120,10 @@ class Release:
         self.probes.look("install", side)
         self.observer.start()
 
-    def deploy(self, version: str, side: str | None = None) -> None:
+    def deploy(self, version: str, side: str | None = None, at_once: int | None = None) -> None:
         """Bring a version up on the idle side, in the active side's size, and wait for its rollout.
+
+        So many pods start ``at_once`` as is said; all of them unless it is.
 
         Raises:
             IllegalMove: the side is active, the version is live already, or the probes are unsafe.
@@ -138,10 +140,11 @@ class Release:
             name, image = self.deployment_of(target), self._config.app.image_of(version)
             self._now = after
             self._event("deploy.started", side=target, version=version, color=self._switch.color(target))
-            if not self._switch.put(target, image, wanted):
-                self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
-                self._kube.scale(self._namespace, name, wanted)
-            status = self._wait(target, version, "deploy")
+            for size in rollout.steps(wanted, at_once or wanted):
+                if not self._switch.put(target, image, size):
+                    self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
+                    self._kube.scale(self._namespace, name, size)
+                status = self._wait(target, version, "deploy")
         except (IllegalMove, RolloutFailed) as error:
             self._told(error, "deploy.refused", side=target, version=version)
             raise
