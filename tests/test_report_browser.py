@@ -212,7 +212,7 @@ def test_the_link_in_latest_is_the_same_page_and_leads_to_the_evidence(chromium:
     one = Opened(chromium, report.parents[1] / "latest" / "report.html", WIDTHS["desktop"])
     links = one.page.evaluate("[...document.querySelectorAll('a[href^=\"../\"]')].map((link) => link.href)")
     one.context.close()
-    assert len(links) == 4
+    assert len(links) == 5
     assert all(Path(link.removeprefix("file://")).is_dir() for link in links)
 
 
