@@ -47,7 +47,6 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
 @pytest.mark.fast
 @pytest.mark.promises(
     nothing_lost(),
-    answered_within(),
     enough(2000),
     only(NEW, after=CUTOVER, within=2.0),
     only(OLD, after=ROLLBACK, within=2.0),
