@@ -47,7 +47,7 @@ def spec(**values: Any) -> Change:
     return lambda item: item["spec"].update(values)
 
 
-INGRESS = {
+INGRESS: dict[str, Any] = {
     "kind": "Ingress",
     "metadata": {"name": "preview"},
     "spec": {"rules": [{"http": {"paths": [{"backend": {"service": {"name": "shop-green"}}}]}}]},
@@ -103,6 +103,11 @@ def test_what_is_the_same_on_both_sides_is_no_drift_and_no_one_sided_policy() ->
     two = [*mutated(), policy(color="green"), policy(color="blue")]
     two[-1]["metadata"]["name"] = "other"
     assert found(two) == {}
+
+
+def test_a_host_that_nobody_can_have_makes_no_preview_public() -> None:
+    rule = {**INGRESS["spec"]["rules"][0], "host": "ns.both.invalid"}
+    assert found([*mutated(), {**INGRESS, "spec": {"rules": [rule]}}]) == {}
 
 
 def test_what_is_not_known_is_no_fault() -> None:

@@ -252,9 +252,12 @@ def _references(pod_spec: Json) -> Iterator[str]:
 
 
 def _backends(item: Json) -> Iterator[str]:
+    """The Services that users are led to; a name below .invalid is nobody's, and never resolves (RFC 6761, 6.4)."""
     spec = item.get("spec") or {}
     found = [spec.get("defaultBackend") or {}]
     for rule in spec.get("rules") or []:
+        if str(rule.get("host") or "").endswith(".invalid"):
+            continue
         found += [path.get("backend") or {} for path in (rule.get("http") or {}).get("paths") or []]
     yield from (str(one["service"]["name"]) for one in found if "service" in one)
 
