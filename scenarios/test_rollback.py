@@ -54,6 +54,17 @@ def test_rollback_loses_nothing(release: Release, load: Load) -> None:
 )
 def test_a_whole_release_loses_nothing(release: Release, load: Load) -> None:
     """Deploy, smoke, cutover, watch, rollback: all of it under load, with pods that start beside it one by one."""
+    _whole_release(release, load)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(nothing_lost(), answered_within())
+def test_nobody_waits_in_a_whole_release(release: Release, load: Load) -> None:
+    """The same, and every answer around its two moves comes in time: on two slow cores some don't."""
+    _whole_release(release, load)
+
+
+def _whole_release(release: Release, load: Load) -> None:
     with load.steady(at_most=BESIDE_STARTS):
         release.deploy(NEW, at_once=1)
         release.smoke()
