@@ -55,6 +55,7 @@ def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: 
     told.append(f"  patch            services/{config.service.name} (selector)")
     if "ingress" in moved_by and config.ingress is not None:
         told.append(f"  patch            ingresses/{config.ingress.name} (backends)")
+        told.append(f"  create           ingresses/{config.ingress.name}-both (ingress path only)")
     told.append("  create           jobs/smoke-(side)-(number)")
     if options.namespace:
         gone = sorted({plural(kind) for _, kind in kinds([*objects, *own_secrets(config)])} | {"jobs", "pods"})

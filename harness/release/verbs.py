@@ -140,7 +140,7 @@ class Release:
             name, image = self.deployment_of(target), self._config.app.image_of(version)
             self._now = after
             self._event("deploy.started", side=target, version=version, color=self._switch.color(target))
-            for size in rollout.steps(wanted, at_once or wanted):
+            for size in rollout.steps(wanted, wanted if at_once is None else at_once):
                 if not self._switch.put(target, image, size):
                     self._kube.patch_deployment_image(self._namespace, name, self._config.app.container, image)
                     self._kube.scale(self._namespace, name, size)
