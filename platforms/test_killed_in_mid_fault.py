@@ -27,6 +27,8 @@ import pytest
 from harness.faults.control_plane import *
 from harness.faults.network import *
 from harness.faults.node import *
+from harness.faults.process import *
+from harness.faults.resources import *
 from harness.words import *
 
 @pytest.mark.paths("service")
@@ -55,7 +57,15 @@ def confirmed(artifacts: Path) -> bool:
         ("pause_etcd()", "etcd-paused"),
         ("pause_apiserver()", "apiserver-paused"),
         ("stop_kubelet('worker2')", "kubelet-stopped"),
+        ("stop_pod(release.active)", "pod-stopped"),
+        ("starve_pod(release.active)", "pod-starved"),
+        ("slow_line(release.active)", "pod-slowed"),
+        ("drain_node('worker2')", "node-drained"),
+        ("pause_kube_proxy('worker2')", "kube-proxy-paused"),
+        ("pause_controller_manager()", "controller-manager-stalled"),
+        ("isolate(release.active)", "side-isolated"),
         ("cut_nodes('worker', 'worker2')", "nodes-cut"),
+        ("cut_nodes('worker', 'worker2', how='reset', which='established')", "nodes-cut"),
     ],
 )
 def test_the_next_run_heals_what_a_killed_run_broke(fault: str, kind: str, tmp_path: Path) -> None:

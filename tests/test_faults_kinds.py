@@ -32,7 +32,14 @@ PLANS: dict[str, Plan] = {
 }  # fmt: skip
 WITHIN = {
     *("pod-evicted", "pod-deleted", "generator-stalled", "idle-side-scaled-down", "selector-put-back"),
-    *("selector-at-idle-side", "selector-widened", "misspelt-selector", "cutover-sent-twice", "stale-write"),
+    *(
+        "selector-at-idle-side",
+        "selector-widened",
+        "misspelt-selector",
+        "cutover-sent-twice",
+        "stale-write",
+        "selector-applied-too",
+    ),
     *("image-missing", "crash-loop", "slow-start"),
 }
 

@@ -327,6 +327,22 @@ def test_helm_installs_deploys_moves_users_and_rolls_back(kube: FakeKube, tmp_pa
     ]
 
 
+def test_a_revision_that_the_cluster_refused_is_counted(kube: FakeKube, tmp_path: Path, programs: Programs) -> None:
+    refusing = """case "$1" in
+upgrade) echo 'Error: conflict with "kubectl"' >&2; exit 1;;
+history) echo '[{"revision": 7, "status": "failed"}]';;
+esac"""
+    program = programs.add("helm", refusing)
+    kube.kubeconfig, kube.context = tmp_path / "config", None  # type: ignore[attr-defined]
+    switch = HelmSwitch(kube.kube, "ns", config_in(tmp_path), program, tmp_path / "chart")
+    with pytest.raises(ClusterError, match="conflict with"):
+        switch.flip("green")
+    program.write_text(program.read_text().replace("exit 1", "exit 0"))
+    assert switch.flip("green").resource_version == "helm revision 8"
+    switch.flip("blue")
+    assert programs.calls("helm")[-1][1:4] == ["rollback", "shop", "7"]
+
+
 def test_what_helm_refuses_was_refused(kube: FakeKube, tmp_path: Path, programs: Programs) -> None:
     program = programs.add("helm", "echo 'Error: conflict with \"kubectl-patch\"' >&2; exit 1")
     kube.kubeconfig, kube.context = tmp_path / "config", None  # type: ignore[attr-defined]

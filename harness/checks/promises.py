@@ -74,6 +74,11 @@ def cutover_happened() -> Promise:
     return Promise("cutover_happened")
 
 
+def moved_by_tool() -> Promise:
+    """What decides where users are is held by the switch's own tool alone after each move. Always judged as well."""
+    return Promise("moved_by_tool")
+
+
 def never_empty() -> Promise:
     """Under load the Service always has a ready endpoint."""
     return Promise("never_empty")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.cluster.api import STRATEGIC, segment
+from harness.cluster.api import APPLY, STRATEGIC, segment
 
 if TYPE_CHECKING:
     from harness.cluster.answers import Json
@@ -69,6 +69,13 @@ def replace_service(kube: Kube, namespace: str, service: Json) -> None:
 def read_service(kube: Kube, namespace: str, name: str) -> Json:
     """A Service, as the server holds it."""
     return kube.api.get(f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}")
+
+
+def let_go_of_service(kube: Kube, namespace: str, name: str, manager: str) -> None:
+    """Give up every field of a Service that a manager has applied: what others hold too stays as it is."""
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}"
+    kube.api.patch(path, body, APPLY, fieldManager=manager)
 
 
 def annotate_ingress(kube: Kube, namespace: str, name: str, annotations: dict[str, str | None]) -> None:

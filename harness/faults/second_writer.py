@@ -10,7 +10,10 @@ from harness.errors import ConfigurationError
 from harness.faults.block import Fault, Plan
 from harness.faults.ground import Ground
 from harness.faults.placed import call
+from harness.release.switches import managers
 
+BY_HAND = "somebody-by-hand"
+"""As whom the API server's managedFields name the second writer that applies."""
 RETRIES = {"projectcontour.io/retry-on": "5xx", "projectcontour.io/num-retries": "2"}
 """Contour's annotations of an Ingress: https://projectcontour.io/docs/main/config/annotations/"""
 
@@ -52,6 +55,28 @@ def cut_over_too() -> Plan:
         return Fault(service.name, call(select), seen)
 
     return Plan("cutover-sent-twice", make)
+
+
+def selector_applied_too() -> Plan:
+    """Somebody else applies the selector as it is, server-side: no user notices, and the field has two holders."""
+
+    def make(ground: Ground, ident: str) -> Fault:
+        del ident
+        namespace, name = ground.namespace, ground.config.service.name
+
+        def apply() -> None:
+            held = ground.kube.service_selector(namespace, name)
+            ground.kube.apply_service_selector(namespace, name, held, BY_HAND)
+
+        def seen() -> str:
+            held_by = managers(kube_break.read_service(ground.kube, namespace, name), "spec", "selector")
+            return f"the selector is held by {', '.join(held_by)}" if BY_HAND in held_by else ""
+
+        return Fault(
+            name, call(apply), seen, undo=lambda: kube_break.let_go_of_service(ground.kube, namespace, name, BY_HAND)
+        )
+
+    return Plan("selector-applied-too", make)
 
 
 def stale_write() -> Plan:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,11 +85,20 @@ class HelmSwitch(SelectorSwitch):
     def _change(self, verb: str, *words: str | Path) -> None:
         """A command that makes a revision."""
         where = ["--namespace", self._namespace, "--kubeconfig", str(self._kube.kubeconfig)]
-        self._call(verb, *words, *where, *(["--kube-context", self._kube.context] if self._kube.context else []))
+        where += ["--kube-context", self._kube.context] if self._kube.context else []
+        try:
+            self._call(verb, *words, *where)
+        except ClusterError:
+            # what the cluster refuses is a revision as well (failed), what Helm itself refuses is none
+            self._way_back = None
+            with suppress(ClusterError):
+                history = self._call("history", self._release, "--max", "1", "--output", "json", *where)
+                self._revision = int(json.loads(history)[-1]["revision"])
+            raise
         self._revision += 1
 
-    def _call(self, *words: str | Path) -> None:
+    def _call(self, *words: str | Path) -> str:
         try:
-            run([self._helm, *words], f"helm {words[0]}", timeout=HELM_SECONDS)
+            return run([self._helm, *words], f"helm {words[0]}", timeout=HELM_SECONDS).stdout
         except SetupError as error:
             raise ClusterError(error.what, error.mend) from error
