@@ -62,7 +62,11 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["bluegreen.toml", "manifests/nginx/bluegreen.toml", "manifests/datasette/bluegreen.toml"]
+    "file",
+    [
+        "bluegreen.toml",
+        *(f"manifests/{name}/bluegreen.toml" for name in ("nginx", "nginx-many", "datasette")),
+    ],
 )
 def test_the_shipped_files_are_valid(file: str) -> None:
     assert valid(tomllib.loads((ROOT / file).read_text()), schema())

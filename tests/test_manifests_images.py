@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 IMAGES = Path(__file__).parent.parent / "images"
 BUILT = ("app", "datasette", "nginx", "smoke")
@@ -66,3 +67,12 @@ def test_requirements_are_pinned_hashed_and_name_no_index(image: str) -> None:
     assert all(re.match(r"[a-z0-9-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", block) for block in pinned)
     wanted = set((IMAGES / image / "requirements.in").read_text().split())
     assert wanted <= {block.partition("==")[0] for block in pinned}
+
+
+def test_the_many_pods_are_more_than_one_slice_holds() -> None:
+    text = (IMAGES.parent / "manifests" / "nginx-many" / "kustomization.yaml").read_text()
+    patches = [op for one in yaml.safe_load(text)["patches"] for op in yaml.safe_load(one["patch"])]
+    (replicas,) = [op["value"] for op in patches if op["path"] == "/spec/replicas"]
+    assert (
+        100 < replicas <= 105
+    )  # a slice holds 100 endpoints; a node of kind 110 pods, so that two workers hold both sides
