@@ -28,27 +28,24 @@ from wsproto.events import (
 from wsproto.events import Request as Upgrade
 from wsproto.utilities import ProtocolError
 
+from harness.client import socket_frames
 from harness.client.exchange import REQUEST_ID
 from harness.client.plan import Entry
+from harness.client.socket_dial import RESET, NotConnected, dial
 from harness.client.socket_plan import Handshake
 from harness.client.socket_recorder import Life
 from harness.client.tls import TlsWire
-from harness.evidence.socket_record import CUT, DONE, NONSENSE, OPEN, OURS, REFUSED, SERVER, SILENT
+from harness.evidence.socket_record import CUT, DONE, NONSENSE, OPEN, REFUSED, SERVER, SILENT
 
 RECV_BYTES: Final = 65_536
 MOST_BYTES: Final = 65_536
 """Of one message; a longer one is nonsense."""
+HEAD_END: Final = b"\r\n\r\n"
 FAR_NS: Final = 2**62
 ABNORMAL: Final = 1006
 NORMAL: Final = 1000
 UNSUPPORTED: Final = 1003
 TOO_BIG: Final = 1009
-
-_RESET: Final = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN})
-_UNREACHABLE: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
-_OWN: Final = frozenset(
-    {errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EACCES, errno.EPERM}
-)
 
 
 class WebSocket:
@@ -66,6 +63,8 @@ class WebSocket:
         self._entry = entry
         self._handshake = handshake
         self._wire = WSConnection(ConnectionType.CLIENT)
+        self._frames = socket_frames.Frames(MOST_BYTES)
+        self._head = b""
         self._sock: socket.socket | TlsWire | None = None
         self._inbox: list[tuple[str, int]] = []
         self._partial: list[str] = []
@@ -118,9 +117,9 @@ class WebSocket:
         """Send messages, and a ping unless one still waits for its pong. An error shows as the connection's end."""
         if self.over:
             return
-        data = b"".join(self._wire.send(TextMessage(data=text)) for text in texts)
+        data = b"".join(socket_frames.text(one) or self._wire.send(TextMessage(data=one)) for one in texts)
         if ping and self._pong_due == FAR_NS:
-            data += self._wire.send(Ping())
+            data += socket_frames.ping()
             self._pong_due = monotonic_ns() + int(self._handshake.pong_s * 1e9)
         self._put(data, self._handshake.pong_s)
 
@@ -144,32 +143,11 @@ class WebSocket:
 
     def _dial(self) -> socket.socket | None:
         """A connected socket; None where `life` tells why not."""
-        host = self._entry.host
         try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-        except OSError:
-            self._end(OURS, "none")
+            return dial(self._entry, self._handshake.timeout_s)
+        except NotConnected as error:
+            self._end(error.end, error.why)
             return None
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(self._handshake.timeout_s)
-            sock.connect((host, self._entry.port))
-        except OSError as error:
-            end, why = REFUSED, "unreachable"
-            if isinstance(error, socket.gaierror):
-                why = "dns"
-            elif isinstance(error, TimeoutError):
-                why = "connect_timeout"
-            elif error.errno in _OWN:
-                end, why = OURS, "none"
-            elif error.errno == errno.ECONNREFUSED:
-                why = "connect_refused"
-            elif error.errno in _RESET:
-                why = "connect_reset"
-            sock.close()
-            self._end(end, why)
-            return None
-        return sock
 
     def _put(self, data: bytes, timeout_s: float) -> None:
         if self._sock is None or not data:
@@ -185,7 +163,7 @@ class WebSocket:
             while not self.over and self._get(0.0):
                 pass
             if not self.over:
-                self._cut("rst" if error.errno in _RESET else "unreachable")
+                self._cut("rst" if error.errno in RESET else "unreachable")
 
     def _get(self, wait_s: float) -> bool:
         """Read once, for so long; whether anything came."""
@@ -197,7 +175,7 @@ class WebSocket:
         except (BlockingIOError, TimeoutError):
             return False
         except OSError as error:
-            self._cut("rst" if error.errno in _RESET else "unreachable")
+            self._cut("rst" if error.errno in RESET else "unreachable")
             return False
         now = monotonic_ns()
         if not data:
@@ -208,6 +186,31 @@ class WebSocket:
         return True
 
     def _take(self, data: bytes, now: int) -> None:
+        """The handshake's answer by wsproto alone, and what follows it frame by frame."""
+        if not self._ready:
+            before, self._head = len(self._head), self._head + data
+            end = self._head.find(HEAD_END, max(0, before - len(HEAD_END)))
+            cut = len(data) if end < 0 else max(0, end + len(HEAD_END) - before)
+            self._by_protocol(data[:cut], now)
+            data = data[cut:]
+            if end < 0 or not self._ready:
+                self._by_protocol(data, now)
+                if self._ready:  # by a head that ends otherwise, or a second one: what followed it is in wsproto now
+                    self._frames.pass_on()
+                return
+        for part in self._frames.feed(data):
+            if isinstance(part, str):
+                self._inbox.append((part, now))
+            elif isinstance(part, socket_frames.Pong):
+                self._pong_due = FAR_NS
+            else:
+                self._by_protocol(part, now)
+            if self.over:
+                return
+
+    def _by_protocol(self, data: bytes, now: int) -> None:
+        if not data or self.over:
+            return
         try:
             self._wire.receive_data(data)
             for event in self._wire.events():
