@@ -1,6 +1,7 @@
 """A cluster that somebody else owns, for real: an account with exactly the printed Role, one namespace, named hosts.
 
-Beside ``make check``, since it needs a cluster: run by ``make nightly``, or ``pytest platforms``.
+Beside ``make check``, since it needs a cluster: run by ``make nightly``, or ``pytest platforms``. Cluster: one of its
+own, or what BLUEGREEN_CLUSTER names, which is kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,8 @@ from harness.setup import applications_of
 from harness.waiting import until
 from platforms.conftest import ROOT
 
-NAME = "bluegreen-theirs"
+KEPT = os.environ.get("BLUEGREEN_CLUSTER")
+NAME = KEPT or "bluegreen-theirs"
 CONTEXT = "theirs"
 PORT = LEASED_NODE_PORTS[0]
 CUTOVER = "cutover_loses_nothing"
@@ -36,7 +38,7 @@ CUTOVER = "cutover_loses_nothing"
 @pytest.fixture(scope="module")
 def owner() -> Iterator[session.OwnCluster]:
     """A cluster of kind; what follows doesn't know that the harness made it."""
-    options = session.Options(ROOT, resource("images"), resource("manifests"), cluster_name=NAME)
+    options = session.Options(ROOT, resource("images"), resource("manifests"), cluster_name=NAME, keep=bool(KEPT))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", os.devnull)  # the session sets it: put back at the end
         with session.cluster(options, applications_of([load(ROOT / "bluegreen.toml")]), print) as made:
@@ -56,19 +58,34 @@ class Tenant:
         """As the cluster's owner."""
         return _kubectl(self.owner, *words)
 
+    def log_in(self, account: str) -> None:
+        """Write the kubeconfig of one of the namespace's accounts."""
+        token = self.kubectl("create", "token", account, "-n", self.namespace, "--duration=2h").strip()
+        theirs = yaml.safe_load(self.owner.kubeconfig.read_text())
+        cluster = theirs["clusters"][0]["name"]
+        theirs["users"] = [{"name": account, "user": {"token": token}}]
+        theirs["contexts"] = [{"name": CONTEXT, "context": {"cluster": cluster, "user": account}}]
+        theirs["current-context"] = CONTEXT
+        self.kubeconfig.write_text(yaml.safe_dump(theirs))
+
+    @property
+    def cluster(self) -> list[str]:
+        """Which cluster."""
+        return ["--bg-kubeconfig", str(self.kubeconfig), "--bg-context", CONTEXT]
+
     @property
     def words(self) -> list[str]:
         """Which cluster and namespace."""
-        return ["--bg-kubeconfig", str(self.kubeconfig), "--bg-context", CONTEXT, "--namespace", self.namespace]
+        return [*self.cluster, "--namespace", self.namespace]
 
     def bluegreen(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The command, as the tenant."""
         return self.python("-m", "harness.cli", *words)
 
-    def rehearse(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A cutover, as the tenant."""
+    def rehearse(self, *words: str, where: Sequence[str] | None = None) -> subprocess.CompletedProcess[str]:
+        """A cutover, as the tenant; in the namespace unless told otherwise."""
         artifacts = ("--bg-artifacts", str(self.folder / "artifacts"), "--bg-rerun-inconclusive")
-        return self.python("-m", "pytest", "scenarios", *self.words, *artifacts, *words)
+        return self.python("-m", "pytest", "scenarios", *(where or self.words), *artifacts, *words)
 
     def python(self, *words: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.owner.kubectl.parent}:{os.environ['PATH']}"
@@ -101,13 +118,7 @@ def tenant(owner: session.OwnCluster, tmp_path: Path) -> Iterator[Tenant]:
         kubectl("apply", "-f", str(tmp_path / "role.yaml"))
         kubectl("create", "rolebinding", "bluegreen", "-n", namespace, "--role=bluegreen",
                 f"--serviceaccount={namespace}:rehearsal")  # fmt: skip
-        token = kubectl("create", "token", "rehearsal", "-n", namespace, "--duration=2h").strip()
-        theirs = yaml.safe_load(owner.kubeconfig.read_text())
-        cluster = theirs["clusters"][0]["name"]
-        theirs["users"] = [{"name": "rehearsal", "user": {"token": token}}]
-        theirs["contexts"] = [{"name": CONTEXT, "context": {"cluster": cluster, "user": "rehearsal"}}]
-        theirs["current-context"] = CONTEXT
-        given.kubeconfig.write_text(yaml.safe_dump(theirs))
+        given.log_in("rehearsal")
         yield given
     finally:
         kubectl("delete", "namespace", namespace, "--wait=true", "--timeout=120s")
@@ -152,6 +163,37 @@ def test_a_cutover_with_exactly_the_printed_role(tenant: Tenant, way: str, expre
     assert verdict["environment"]["nodes"] is None  # the Role doesn't reach that far
     assert tenant.left() == []
     assert tenant.kubectl("get", "namespaces", "-o", "name") == before
+
+
+@pytest.fixture
+def maker(tenant: Tenant) -> Iterator[Tenant]:
+    """The account with the printed ClusterRole instead: its runs make their namespaces."""
+    printed = tenant.bluegreen("rbac")
+    (wide,) = [one for one in yaml.safe_load_all(printed.stdout) if one["kind"] == "ClusterRole"]
+    wide["metadata"]["name"] = name = f"bluegreen-{tenant.namespace}"
+    (tenant.folder / "wide.yaml").write_text(yaml.safe_dump(wide))
+    tenant.kubectl("delete", "rolebinding", "bluegreen", "-n", tenant.namespace)
+    tenant.kubectl("apply", "-f", str(tenant.folder / "wide.yaml"))
+    try:
+        account = f"--serviceaccount={tenant.namespace}:rehearsal"
+        tenant.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+        yield tenant
+    finally:
+        tenant.kubectl("delete", "clusterrolebinding,clusterrole", name, "--ignore-not-found")
+
+
+def test_a_cutover_in_a_namespace_of_its_own_with_exactly_the_printed_cluster_role(maker: Tenant) -> None:
+    named = targets(maker.owner, "addresses")
+    before = maker.kubectl("get", "namespaces", "-o", "name")
+    looked = maker.bluegreen("preflight", *maker.cluster, *named)
+    assert looked.returncode == 0, looked.stdout
+    done = maker.rehearse("-k", f"{CUTOVER} and service", *named, where=maker.cluster)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    (one,) = maker.verdict["scenarios"]
+    assert (one["verdict"], one["path"]) == ("pass", "service")
+    assert maker.verdict["environment"]["nodes"] is not None  # this Role reaches that far
+    gone = partial(maker.kubectl, "get", "namespaces", "-o", "name")
+    until(lambda: gone() == before, "the made namespace to be gone", timeout=120, every=1.0)
 
 
 def test_without_the_role_it_ends_at_once_and_says_what_is_missing(tenant: Tenant) -> None:
