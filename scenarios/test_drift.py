@@ -21,7 +21,7 @@ from harness.words import (
 )
 
 pytestmark = [pytest.mark.nightly, pytest.mark.paths("service")]
-LEAD_S = 2.0
+LEAD_S = 3.0
 """Time for the second writer to come between the announcement and the flip, also on a busy machine."""
 
 
@@ -36,7 +36,7 @@ def test_a_move_that_somebody_else_made_first_turns_moved_by_tool_red(
 ) -> None:
     """The flip changes nothing any more, since the selector says so already; who wrote it is told all the same."""
     _released(release)
-    with load.steady(), faults.at(CUTOVER - ms(500), second_writer.cut_over_too()):
+    with load.steady(), faults.at(CUTOVER - ms(1000), second_writer.cut_over_too()):
         release.cutover(LEAD_S)
         release.watch(seconds=5, breached=nobody)
 
@@ -48,7 +48,7 @@ def test_helm_is_refused_where_somebody_else_has_applied_the_selector(
 ) -> None:
     """Helm applies server-side and doesn't force: the conflict is named, and users stay where they are."""
     _released(release)
-    with load.steady(), faults.at(CUTOVER - ms(500), second_writer.selector_applied_too()):
+    with load.steady(), faults.at(CUTOVER - ms(1000), second_writer.selector_applied_too()):
         with pytest.raises(ClusterError, match=second_writer.BY_HAND):
             release.cutover(LEAD_S)
         release.watch(seconds=5, breached=nobody)
@@ -59,6 +59,6 @@ def test_helm_is_refused_where_somebody_else_has_applied_the_selector(
 def test_others_overrule_who_has_applied_the_selector(release: Release, load: Load, faults: Faults) -> None:
     """A patch, a forced apply and kubectl's client-side apply take the selector over: users are moved."""
     _released(release)
-    with load.steady(), faults.at(CUTOVER - ms(500), second_writer.selector_applied_too()):
+    with load.steady(), faults.at(CUTOVER - ms(1000), second_writer.selector_applied_too()):
         release.cutover(LEAD_S)
         release.watch(seconds=5, breached=nobody)
