@@ -111,6 +111,7 @@ def _config(top: Table, environment: Mapping[str, str] | None) -> Config:
     schema = next(one for one in described(Config) if one.name == "schema")
     top.value(schema)  # of another version nothing else can be judged
     config = Config(file=top.source.file, **{one.name: top.value(one) for one in described(Config)})
+    config = replace(config, sides=config.sides.named())
     _check_app(top.table("app", App), config)
     if config.sides.blue == config.sides.green:
         mend = "name two Deployments: one alone leaves no way back"

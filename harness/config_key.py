@@ -30,6 +30,7 @@ class Key:
         high: greatest number.
         otherwise: the default in words, where it isn't a fixed value.
         folder: a string that names a folder beside the file.
+        unless: the key beside this one that may stand for it; the file must give one of the two.
 
     """
 
@@ -42,6 +43,7 @@ class Key:
     high: float = 0.0
     otherwise: str = ""
     folder: bool = False
+    unless: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ from typing import Annotated, Any
 from harness.config_admin import Admin, Probes
 from harness.config_ingress import Ingress as Ingress
 from harness.config_ingress import Tls as Tls
-from harness.config_key import LABEL, SUBDOMAIN, Key
+from harness.config_key import LABEL, Key
 from harness.config_policies import OWN_POLICY, Policies
 from harness.config_requests import PATH, MainRequest, Request, Weighted
+from harness.config_sides import Service as Service
+from harness.config_sides import Sides as Sides
 from harness.errors import ConfigurationError
 
 OLD = "{old}"
@@ -31,7 +33,7 @@ ANONYMOUS = "none"
 NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
 """What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
 
-_LABEL, _SUBDOMAIN = LABEL, SUBDOMAIN
+_LABEL = LABEL
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"  # an image tag, OCI distribution specification
 _HEADER_OR_JSON = r"header:[A-Za-z0-9!#$%&'*+.^_`|~-]+|json:[A-Za-z0-9_.-]+"
 
@@ -69,42 +71,6 @@ class Helm:
         Mapping[str, Any],
         Key('single values (strings, numbers, booleans) by dotted name, such as `{ "blue.replicas" = 4 }`'),
     ] = field(hash=False)
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The two Deployments."""
-
-    blue: Annotated[str, Key("name of the one Deployment", form=_SUBDOMAIN, like="shop-blue")]
-    green: Annotated[str, Key("name of the other Deployment", form=_SUBDOMAIN, like="shop-green")]
-
-    @property
-    def deployments(self) -> dict[str, str]:
-        """Deployment name by side."""
-        return {"blue": self.blue, "green": self.green}
-
-
-@dataclass(frozen=True)
-class Service:
-    """The Service that users enter by, and the sides' own ones."""
-
-    name: Annotated[str, Key("the Service that users enter by", form=_LABEL, like="api")]
-    port: Annotated[int, Key("its port", low=1, high=65535)]
-    selector_key: Annotated[
-        str,
-        Key(
-            "the key of its selector that is the switch; the value is `blue` or `green`",
-            form=rf"({_SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?",
-            like="color",
-        ),
-    ]
-    internal: Annotated[
-        str, Key("pattern of the sides' internal Services", form=r"[-a-z0-9]*\{side\}[-a-z0-9]*", like="shop-{side}")
-    ]
-
-    def internal_of(self, side: str) -> str:
-        """The internal Service of one side."""
-        return self.internal.replace("{side}", side)
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,9 @@ class Table:
     def value(self, one: Described) -> Any:
         """The value of one key, of the type that the model says."""
         key, kind, table = one.key, one.kind, one.table
+        if key.unless and not self.has(one.name) and not self.has(key.unless):
+            where = _dotted(self.path)
+            self.refuse(one.name, "is missing", f"add {one.name} = ... under [{where}], or {key.unless} = ...")
         if one.optional and not self.has(one.name):
             return None
         if table is not None and one.many:

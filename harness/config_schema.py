@@ -27,8 +27,11 @@ def _table(table: type) -> Json:
         "properties": {one.name: _key(one) for one in keys},
         "additionalProperties": False,
     }
-    if required := [one.name for one in keys if needed(one)]:
+    if required := [one.name for one in keys if needed(one) and not one.key.unless]:
         made["required"] = required
+    for other in dict.fromkeys(one.key.unless for one in keys if one.key.unless):
+        instead = [one.name for one in keys if one.key.unless == other]
+        made["anyOf"] = [{"required": instead}, {"required": [other]}]
     return made
 
 
@@ -36,7 +39,7 @@ def needed(one: Described) -> bool:
     """True if the file must give the key: by itself, or, for a table, because a key in it has no default."""
     if one.table is not None:
         return not one.optional and not one.many and any(needed(inner) for inner in described(one.table))
-    return one.required
+    return one.required or bool(one.key.unless)
 
 
 def _key(one: Described) -> Json:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.labels import matches
+
 Json = dict[str, Any]
 SIDES = ("blue", "green")
+KEYS = ("color", "side", "bluegreen", "bluegreen-side", "bluegreen-color")
+"""Labels that may tell the sides of one Deployment apart; more than a Deployment has of its own."""
+NAMED = ("app.kubernetes.io/name", "app")
+"""Labels that hold an application's name."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +63,55 @@ def guesses(objects: Sequence[Json]) -> dict[str, Guess]:
     every = pairs(objects)
     fitting = [pair for pair in every if set(pair.names) == set(SIDES)]
     if len(fitting) != 1:
-        return _unknown(every, fitting)
+        one = only(objects)
+        return _of_one(objects, one) if one and not every else _unknown(every, fitting)
     (pair,) = fitting
     why = f"these two Deployments differ by the label {pair.key} alone"
     found = {f"sides.{side}": Guess(pair.names[side], why) for side in SIDES}
     service = _services(objects, pair, found)
     _ingress(objects, service, found)
     active = str(_selector(service).get(pair.key)) if service else ""
-    _container(pair, service, active, found)
+    _container(pair.deployments, service, active, found)
     labels = _labels(pair.deployments["blue"])
-    own = next((labels[key] for key in ("app.kubernetes.io/name", "app") if key in labels), None)
+    own = next((labels[key] for key in NAMED if key in labels), None)
     found["app.name"] = Guess(own or pair.names["blue"].removesuffix("-blue"), "only a name, for messages")
     return found
+
+
+def only(objects: Sequence[Json]) -> Json | None:
+    """The Deployment that both sides can be made of: the only one, or of several the one behind the only Ingress."""
+    deployments = [item for item in objects if item.get("kind") == "Deployment"]
+    if len(deployments) > 1:
+        behind = {backend for _, _, backend, _ in _routes(objects)}
+        services = [item for item in objects if item.get("kind") == "Service" and _name(item) in behind]
+        deployments = [one for one in deployments if any(_selects(service, one) for service in services)]
+    return deployments[0] if len(deployments) == 1 else None
+
+
+def _of_one(objects: Sequence[Json], one: Json) -> dict[str, Guess]:
+    """The guesses where one Deployment is there: both sides are made of it."""
+    name, labels = _name(one), _pod_labels(one)
+    why = "the only Deployment" + ("" if _alone(objects) else " behind the Ingress") + ": both sides are made of it"
+    key = next(key for key in KEYS if key not in labels)
+    found = {"sides.template": Guess(name, why), "service.selector_key": Guess(key, "a label that it doesn't have yet")}
+    entered = {_name(item): item for item in objects if item.get("kind") == "Service" and _selects(item, one)}
+    behind = [each for each in entered if any(each == backend for _, _, backend, _ in _routes(objects))]
+    chosen = behind if len(behind) == 1 else list(entered)
+    leads = ", and the Ingress leads to it" if behind == chosen else ""
+    service = _entered(objects, entered, chosen, f"it selects that Deployment's pods{leads}", found)
+    found["service.internal"] = Guess(f"{name}-{{side}}", "made for the check before the cutover, where there is none")
+    _ingress(objects, service, found)
+    _container(dict.fromkeys(SIDES, one), service, SIDES[0], found)
+    if tag := found["app.old"].value:
+        found["app.old"] = Guess(tag, "its tag in the manifests")
+    found["app.new"] = Guess(None, "the tag of the version to release")
+    own = next((labels[key] for key in NAMED if key in labels), None)
+    found["app.name"] = Guess(own or name, "only a name, for messages")
+    return found
+
+
+def _alone(objects: Sequence[Json]) -> bool:
+    return [item.get("kind") for item in objects].count("Deployment") == 1
 
 
 def _unknown(every: Sequence[Pair], fitting: Sequence[Pair]) -> dict[str, Guess]:
@@ -79,7 +122,7 @@ def _unknown(every: Sequence[Pair], fitting: Sequence[Pair]) -> dict[str, Guess]
     elif every:
         why = "the label that tells the sides apart must have the values blue and green"
     else:
-        why = "no two Deployments differ by one label of their selectors"
+        why = "no two Deployments differ by one label of their selectors, nor is one alone there"
     return {key: Guess(None, why, tuple(str(pair) for pair in every) if key == "sides.blue" else ()) for key in keys}
 
 
@@ -108,10 +151,17 @@ def _services(objects: Sequence[Json], pair: Pair, found: dict[str, Guess]) -> J
     found[key] = Guess(pair.key, "the label by which the Deployments differ")
     found[internal] = _one(patterns, "a Service per side, for the check before the cutover")
     why = "its selector holds that label" + (", and the Ingress leads to it" if behind == chosen else "")
+    return _entered(objects, entered, chosen, why, found)
+
+
+def _entered(
+    objects: Sequence[Json], entered: Mapping[str, Json], chosen: Sequence[str], why: str, found: dict[str, Guess]
+) -> Json | None:
+    """The Service of users, if it is one, and its port."""
     found["service.name"] = _one(chosen, why)
     service = entered[chosen[0]] if len(chosen) == 1 else None
     ports = [port.get("port") for port in (service or {}).get("spec", {}).get("ports") or []]
-    routed = [port for _, _, backend, port in _routes(objects) if chosen == [backend] and port in ports]
+    routed = [port for _, _, backend, port in _routes(objects) if list(chosen) == [backend] and port in ports]
     found["service.port"] = _one(list(dict.fromkeys(routed)) or ports, "the Service's port")
     return service
 
@@ -145,14 +195,14 @@ def _routes(objects: Sequence[Json]) -> Iterator[tuple[Json, tuple[str, str], st
                 yield ingress, where, str(backend.get("name")), (backend.get("port") or {}).get("number")
 
 
-def _container(pair: Pair, service: Json | None, active: str, found: dict[str, Guess]) -> None:
+def _container(deployments: Mapping[str, Json], service: Json | None, active: str, found: dict[str, Guess]) -> None:
     """The container, its image and the two versions; the side that users are on has the old one."""
-    sides = {side: {one["name"]: one for one in _containers(pair.deployments[side])} for side in SIDES}
+    sides = {side: {one["name"]: one for one in _containers(deployments[side])} for side in SIDES}
     names = [name for name in sides["blue"] if name in sides["green"]]
     targets = [port.get("targetPort", port.get("port")) for port in (service or {}).get("spec", {}).get("ports") or []]
     listening = [name for name in names if set(targets) & set(_ports(sides["blue"][name]))]
     chosen = listening if len(listening) == 1 else names
-    found["app.container"] = _one(chosen, "the container that the Service leads to" if listening else "in both")
+    found["app.container"] = _one(chosen, "the container that the Service leads to" if listening else "the only one")
     if len(chosen) != 1:
         for key in ("image", "old", "new"):
             found[f"app.{key}"] = Guess(None, "that container's")
@@ -193,6 +243,17 @@ def _tag(image: str) -> tuple[str, str]:
 
 def _labels(deployment: Json) -> Json:
     return ((deployment.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+
+
+def _pod_labels(deployment: Json) -> Json:
+    template = (deployment.get("spec") or {}).get("template") or {}
+    return (template.get("metadata") or {}).get("labels") or _labels(deployment)
+
+
+def _selects(service: Json, deployment: Json) -> bool:
+    """Whether the Service leads to the Deployment's pods; one without a selector leads to none of the manifests'."""
+    wanted = _selector(service)
+    return bool(wanted) and matches(wanted, _pod_labels(deployment))
 
 
 def _selector(service: Json) -> Json:

@@ -12,7 +12,7 @@ from harness.config_key import described
 from harness.config_model import NEEDS_REVISION, SCHEMA, App, Ingress, Service, Sides
 from harness.errors import ConfigurationError
 from harness.files import write_atomically
-from harness.guess import Guess, Json, guesses, pairs
+from harness.guess import Guess, Json, guesses, only, pairs
 from harness.release.rendering import chart, kustomize, objects, read_yaml
 from harness.release.sources import CHART, KUSTOMIZATION, form_of, yaml_files
 
@@ -72,7 +72,7 @@ def look(folder: Path) -> tuple[Path, list[Json], str]:
     below = [
         path for path in sorted(folder.rglob("*")) if path.is_dir() and form_of(path) and not _hidden(path, folder)
     ]
-    found = []
+    found, single = [], []
     for path in below[:MOST_FOLDERS]:
         try:
             read = _objects(path)
@@ -80,13 +80,17 @@ def look(folder: Path) -> tuple[Path, list[Json], str]:
             continue
         if pairs(read[0]):
             found.append((path, *read))
+        elif only(read[0]):
+            single.append((path, *read))
+    found = found or single
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(str(path) for path, *_ in found)
-        raise ConfigurationError(f"several folders hold two sides: {names}", "name one: bluegreen init FOLDER")
+        what = "two sides" if found is not single else "one Deployment, that two sides can be made of"
+        raise ConfigurationError(f"several folders hold {what}: {names}", "name one: bluegreen init FOLDER")
     mend = "name the folder of a kustomization, a Helm chart or YAML files: bluegreen init FOLDER"
-    raise ConfigurationError(f"no folder with two sides at or below {folder}", mend)
+    raise ConfigurationError(f"no folder with two sides, or with one Deployment, at or below {folder}", mend)
 
 
 def _objects(folder: Path) -> tuple[list[Json], str]:
@@ -117,7 +121,7 @@ def text(found: Mapping[str, Guess], manifests: str, how: str) -> list[str]:
     lines = ["# Written by bluegreen init: see what it guessed, and why. docs/configuration.md explains every key."]
     lines += [f"schema = {SCHEMA}", "", "[app]", f"manifests = {json.dumps(manifests, ensure_ascii=False)}  # {how}"]
     lines += _table("app", App, found, without="manifests")
-    lines += ["", "[sides]", *_table("sides", Sides, found)]
+    lines += ["", "[sides]", *_sides(found)]
     lines += ["", "[service]  # the switch: selector_key's value is a side", *_table("service", Service, found)]
     if any(key.startswith("ingress.") for key in found):
         lines += ["", "[ingress]", *_table("ingress", Ingress, found)]
@@ -136,6 +140,20 @@ def text(found: Mapping[str, Guess], manifests: str, how: str) -> list[str]:
             if smoke.value
             else [f"# {smoke.why}"]
         )
+    return lines
+
+
+def _sides(found: Mapping[str, Guess]) -> list[str]:
+    """The two Deployments, or the one that both are made of."""
+    (template,) = (one for one in described(Sides) if one.name == "template")
+    if one := found.get("sides.template"):
+        return [
+            *_key("template", one, template.key.like),
+            f"# they are called {one.value}-blue and {one.value}-green, unless blue = and green = say otherwise",
+        ]
+    lines = _table("sides", Sides, found, without="template")
+    if found["sides.blue"].value is None:
+        lines += [f"# or the only Deployment, that both sides are made of: template = {json.dumps(template.key.like)}"]
     return lines
 
 

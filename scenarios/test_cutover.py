@@ -78,6 +78,21 @@ def test_any_other_application_cuts_over_the_same_way(release: Release, load: Lo
         release.watch(seconds=10)
 
 
+@pytest.mark.nightly
+@pytest.mark.paths("service")
+@pytest.mark.application("manifests/single/bluegreen.toml")
+@pytest.mark.promises(
+    nothing_lost(), answered_within(), enough(2000), only(NEW, after=CUTOVER, within=2.0), idle_side_warm()
+)
+def test_sides_made_of_one_deployment_cut_over_the_same_way(release: Release, load: Load) -> None:
+    """The manifests hold one Deployment and one Service; the harness makes blue and green of them."""
+    release.deploy(NEW)
+    release.smoke()
+    with load.steady():
+        release.cutover()
+        release.watch(seconds=10)
+
+
 @pytest.mark.paths("service")
 @pytest.mark.promises(nothing_lost(), only(OLD, after="start"))
 def test_deploying_beside_the_live_version_touches_no_user(release: Release, load: Load) -> None:

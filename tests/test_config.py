@@ -56,6 +56,39 @@ expect_status = 201
 [limits]"""
 
 
+def sided(text: str) -> str:
+    return CONFIG.replace('blue = "shop-blue"\ngreen = "shop-green"', text)
+
+
+@pytest.mark.parametrize(
+    ("text", "blue", "green"),
+    [
+        ('template = "shop"', "shop-blue", "shop-green"),
+        ('template = "shop"\ngreen = "canary"', "shop-blue", "canary"),
+        ('blue = "b"\ngreen = "g"', "b", "g"),
+    ],
+)
+def test_sides_are_named_after_their_template(tmp_path: Path, text: str, blue: str, green: str) -> None:
+    assert config_in(tmp_path, sided(text)).sides.deployments == {"blue": blue, "green": green}
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "mend"),
+    [
+        ("", "sides.blue is missing", "add blue = ... under [sides], or template = ..."),
+        ('blue = "b"', "sides.green is missing", "add green = ... under [sides], or template = ..."),
+        ('templat = "shop"', "unknown key 'sides.templat'", "did you mean 'template'?"),
+        ('template = "shop"\ngreen = ""', "sides.green can't be ''", "write it like 'shop-green'"),
+        ('template = "shop"\ngreen = "shop-blue"', "sides.green is 'shop-blue', as sides.blue is", "two Deployments"),
+    ],
+)
+def test_sides_without_either_are_refused(tmp_path: Path, text: str, what: str, mend: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        config_in(tmp_path, sided(text))
+    assert what in error.value.what
+    assert mend in error.value.mend
+
+
 def test_what_slow_and_post_requests_are(tmp_path: Path) -> None:
     config = config_in(tmp_path, CONFIG.replace("[limits]", SPECIAL))
     slow, post = config.request.slow, config.request.post

@@ -31,6 +31,7 @@ CHECKED = {
     "minimum",
     "maximum",
     "exclusiveMinimum",
+    "anyOf",
 }
 
 
@@ -44,6 +45,8 @@ def valid(value: Any, by: Json) -> bool:
         further = by.get("additionalProperties", {"type": "object"})
         inner = {key: by.get("properties", {}).get(key, further) for key in value}
         if further is False and False in inner.values():
+            return False
+        if not any(set(one["required"]) <= value.keys() for one in by.get("anyOf", [{"required": ()}])):
             return False
         return set(by.get("required", ())) <= value.keys() and (
             "additionalProperties" not in by or all(valid(one, inner[key]) for key, one in value.items())
@@ -65,7 +68,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     "file",
     [
         "bluegreen.toml",
-        *(f"manifests/{name}/bluegreen.toml" for name in ("nginx", "nginx-many", "datasette")),
+        *(f"manifests/{name}/bluegreen.toml" for name in ("nginx", "nginx-many", "datasette", "single", "tls")),
     ],
 )
 def test_the_shipped_files_are_valid(file: str) -> None:
@@ -89,6 +92,8 @@ CHANGES = [
     *((("app", key), DROP) for key in ("name", "manifests", "container", "image", "old", "new")),
     *(((table,), DROP) for table in ("schema", "app", "sides", "service", "identity")),
     *(((table, "zzz"), 1) for table in ("app", "sides", "service", "request", "limits", "load", "build")),
+    *((("sides", key), DROP) for key in ("blue", "green")),
+    (("sides", "template"), "Shop"),
     (("schema",), 2),
     (("service", "port"), 0),
     (("service", "port"), "80"),

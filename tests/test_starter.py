@@ -94,6 +94,68 @@ def values(objects: list[Json]) -> Json:
     return {key: guess.value for key, guess in guesses(objects).items()}
 
 
+def single(*more: Json, **changes: Any) -> list[Json]:
+    one = deployment("shop", "", "1.4", **changes)
+    one["spec"]["selector"]["matchLabels"].pop("color", None)
+    return [one, service("shop"), *more]
+
+
+def test_of_one_deployment_both_sides_are_made() -> None:
+    objects = single(ingress("web", "shop"))
+    assert values(objects) == {
+        "app.name": "shop",
+        "app.container": "web",
+        "app.image": "registry:5000/shop:{version}",
+        "app.old": "1.4",
+        "app.new": None,
+        "sides.template": "shop",
+        "service.name": "shop",
+        "service.port": 8000,
+        "service.selector_key": "color",
+        "service.internal": "shop-{side}",
+        "ingress.name": "web",
+        "ingress.host": "shop.example.com",
+        "ingress.path": "/",
+        "smoke.path": "/ready",
+    }
+    assert guesses(objects)["sides.template"].why == "the only Deployment: both sides are made of it"
+    labeled = single()
+    labeled[0]["spec"]["selector"]["matchLabels"]["color"] = "brown"
+    assert values(labeled)["service.selector_key"] == "side"
+    assert values(labeled)["service.name"] == "shop"
+
+
+def test_of_several_deployments_it_is_the_one_behind_the_ingress() -> None:
+    other = deployment("worker", "", "1.4", selector={"matchLabels": {"app": "worker", "queue": "x"}})
+    assert values(single(other))["sides.blue"] is None
+    assert "sides.template" not in values(single(other))
+    found = guesses(single(other, ingress("web", "shop")))["sides.template"]
+    assert (found.value, found.why) == ("shop", "the only Deployment behind the Ingress: both sides are made of it")
+    both = deployment("api", "", "1.4", selector={"matchLabels": {"app": "shop", "more": "x"}})
+    assert "sides.template" not in values(single(both, ingress("web", "shop")))
+
+
+def test_what_is_written_of_one_deployment_is_a_configuration_but_for_its_gaps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "k8s", single(ingress("web", "shop")))
+    said = init(tmp_path, "bluegreen.toml", force=False)
+    assert [line.partition("FILL IN: ")[2].split(",")[0] for line in said[2:]] == [
+        "the tag of the version to release",
+        "revision",
+    ]
+    Path("bluegreen.toml").write_text(filled(Path("bluegreen.toml").read_text()))
+    made = load(tmp_path)
+    assert made.sides.deployments == {"blue": "shop-blue", "green": "shop-green"}
+    assert made.sides.template == "shop"
+    written(tmp_path / "more", single())
+    with pytest.raises(ConfigurationError, match="several folders hold one Deployment"):
+        init(tmp_path, STDOUT, force=False)
+    written(tmp_path / "sides", SHOP)  # two sides are what is looked for first
+    assert 'manifests = "sides"  # read as they are' in init(tmp_path, STDOUT, force=False)
+
+
 def test_a_path_below_another_one_of_the_same_host_is_a_special_case_of_it() -> None:
     sockets = ingress("web", "shop")
     (rule,) = sockets["spec"]["rules"]
@@ -186,7 +248,7 @@ def written(folder: Path, objects: list[Json]) -> Path:
 
 def test_the_folder_is_looked_for_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="no folder with two sides"):
+    with pytest.raises(ConfigurationError, match="no folder with two sides, or with one Deployment"):
         init(tmp_path, STDOUT, force=False)
     written(tmp_path / "k8s" / "shop", SHOP)
     written(tmp_path / "docs", [{"kind": "Other", "metadata": {"name": "x"}}])

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.labels import matches, selects
+
 Json = Mapping[str, Any]
 Fact = tuple[str, dict[str, Any]]
 """Name and fields of an event."""
@@ -157,7 +159,7 @@ def service(item: Json, names: Names, deployments: Sequence[Json]) -> dict[str, 
         "type": str(spec.get("type", "ClusterIP")),
         "selector": selector,
         "matches": {
-            side: [_name(one) for one in deployments if wanted and _matches(wanted, _labels(one))]
+            side: [_name(one) for one in deployments if wanted and matches(wanted, _labels(one))]
             for side, wanted in selectors.items()
         },
         "target": str(port.get("targetPort", port.get("port", ""))),
@@ -264,26 +266,12 @@ def _backends(item: Json) -> Iterator[str]:
 
 def _sides(selector: Json, names: Names, deployments: Sequence[Json]) -> list[str]:
     """The sides whose pods a label selector matches; an empty one matches all. Expressions are read too."""
-    found = []
-    for side, name in names.sides.items():
-        for one in deployments:
-            if _name(one) == name and _matches(selector.get("matchLabels") or {}, _labels(one)):
-                found += [side] if all(_holds(e, _labels(one)) for e in selector.get("matchExpressions") or []) else []
-    return found
-
-
-def _holds(expression: Json, labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(str(expression["key"])), expression.get("values") or []
-    return {
-        "In": value in values,
-        "NotIn": value not in values,
-        "Exists": value is not None,
-        "DoesNotExist": value is None,
-    }.get(str(expression["operator"]), False)
-
-
-def _matches(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    return all(labels.get(name) == value for name, value in wanted.items())
+    return [
+        side
+        for side, name in names.sides.items()
+        for one in deployments
+        if _name(one) == name and selects(selector, _labels(one))
+    ]
 
 
 def _labels(item: Json) -> Mapping[str, str]:

@@ -151,7 +151,10 @@ def blaming_file(config: Config, item: Json) -> Iterator[None]:
     except Refused as error:
         if error.status >= 500 or error.status == 401 or error.lacks_right:
             raise
-        file = file_of(config.app.manifests, item["kind"], item["metadata"]["name"])
+        kind, name = item["kind"], item["metadata"]["name"]
+        if kind == "Deployment" and config.sides.template and name in config.sides.deployments.values():
+            name = config.sides.template
+        file = file_of(config.app.manifests, kind, name)
         mend = error.mend or "mend the manifests by the server's message"
         raise ConfigurationError(f"{file}: {error.what}", mend) from error
 

@@ -14,6 +14,7 @@ from harness.cluster.shell import run, tail
 from harness.config_model import Config, Helm
 from harness.errors import ConfigurationError, SetupError
 from harness.release.sources import CHART, KUSTOMIZATION, form_of, yaml_files
+from harness.release.template import two_sides
 
 Json = dict[str, Any]
 
@@ -33,7 +34,7 @@ def require_programs(config: Config) -> None:
 
 
 def render(config: Config, kubectl: Path, namespace: str) -> list[Json]:
-    """What ``app.manifests`` holds, rendered by what kind of folder it is.
+    """What ``app.manifests`` holds, rendered by what kind of folder it is; both sides, where they are made of one.
 
     Args:
         config: the application.
@@ -42,9 +43,14 @@ def render(config: Config, kubectl: Path, namespace: str) -> list[Json]:
 
     Raises:
         SetupError: kubectl or helm is missing or hangs.
-        ConfigurationError: the folder can't be rendered, with the program's message.
+        ConfigurationError: the folder can't be rendered, with the program's message; or it doesn't hold what
+            ``sides.template`` names.
 
     """
+    return two_sides(config, _as_written(config, kubectl, namespace))
+
+
+def _as_written(config: Config, kubectl: Path, namespace: str) -> list[Json]:
     folder = config.app.manifests
     form = form_of(folder)
     if form == KUSTOMIZATION:
