@@ -21,7 +21,7 @@ class Admin:
     ]
     switches: Annotated[
         str | None,
-        Key("path of POST ready?on=, hang?on=, delay?ms= and drain?seconds=, for probe scenarios", form=PATH, like="/"),
+        Key("path of POST ready?on=, flap?seconds=, hang?on=, delay?ms= and drain?seconds=", form=PATH, like="/"),
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.types import Message, Scope
 
 from harness.evidence.probes import parse, unready
@@ -20,6 +22,7 @@ from images.app.bluegreen_app.probes import Hits
 from images.app.bluegreen_app.settings import Settings
 from images.app.bluegreen_app.sockets import Sockets
 from images.app.bluegreen_app.state import State
+from images.app.bluegreen_app.switches import Flap
 
 
 class Pod:
@@ -94,6 +97,45 @@ def test_readiness_is_switched_off_and_on_while_users_are_served(tmp_path: Path)
     ask(tmp_path, check)
 
 
+def test_readiness_goes_and_comes_by_itself_for_a_bounded_time(tmp_path: Path) -> None:
+    async def check(pod: Pod) -> None:
+        began = now = time.monotonic_ns()
+        pod.state.switches.clock = lambda: now
+        assert (await pod.admin.post("/flap?off_ms=2000&on_ms=3000&seconds=11")).json()["flapping"] is True
+        seen = []
+        for second in range(14):
+            now = began + second * 10**9
+            seen.append((await pod.users.get("/readyz")).status_code == 200)
+            assert (await pod.users.get("/")).status_code == 200
+        off, on = [False] * 2, [True] * 3
+        assert seen == off + on + off + on + [False] + on, "after 11 s it is ready for good, whatever the turn"
+        assert (await pod.admin.get("/state")).json()["flapping"] is False
+
+    ask(tmp_path, check)
+
+
+def test_flapping_is_ended_and_the_switch_by_hand_holds_beside_it(tmp_path: Path) -> None:
+    async def check(pod: Pod) -> None:
+        assert (await pod.admin.post("/flap?seconds=600")).json()["ready"] is False
+        assert (await pod.admin.post("/flap?seconds=0")).json()["ready"] is True
+        await pod.admin.post("/ready?on=0")
+        assert (await pod.admin.post("/flap?seconds=0")).json()["ready"] is False
+
+    ask(tmp_path, check)
+
+
+@given(
+    st.integers(0, 10**6), st.integers(1, 10**4), st.integers(1, 10**4), st.integers(0, 10**5), st.integers(0, 10**6)
+)
+def test_a_flap_is_off_at_first_and_never_outside_its_time(since: int, off: int, on: int, lasts: int, now: int) -> None:
+    flap = Flap(since, since + lasts, off, on)
+    assert flap.off(since) == (lasts > 0)
+    if not since <= now < since + lasts:
+        assert not flap.off(now)
+    elif now + off + on < since + lasts:
+        assert flap.off(now) == flap.off(now + off + on)
+
+
 def test_a_pod_that_hangs_answers_its_liveness_nothing_and_all_others_still(tmp_path: Path) -> None:
     async def check(pod: Pod) -> None:
         assert (await pod.admin.post("/hang?on=1")).json()["hung"] is True
@@ -147,7 +189,21 @@ def test_a_slow_starter_answers_nobody_well_until_it_is_up(tmp_path: Path) -> No
     ask(tmp_path, check, startup_seconds=60.0)
 
 
-@pytest.mark.parametrize("what", ["ready", "ready?on=2", "hang?on=x", "delay", "delay?ms=-1", "delay?ms=60001"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "ready",
+        "ready?on=2",
+        "hang?on=x",
+        "delay",
+        "delay?ms=-1",
+        "delay?ms=60001",
+        "flap",
+        "flap?seconds=601",
+        "flap?seconds=9&off_ms=99",
+        "flap?seconds=9&on_ms=x",
+    ],
+)
 def test_a_wrong_switch_is_refused(tmp_path: Path, what: str) -> None:
     async def check(pod: Pod) -> None:
         assert (await pod.admin.post(f"/{what}")).status_code == 400

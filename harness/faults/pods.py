@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from harness.config import Config
-from harness.errors import ClusterError, ConfigurationError
+from harness.errors import ClusterError
+from harness.faults.switched import post
 from harness.journal import Journal
 from harness.waiting import until
 
@@ -143,14 +143,7 @@ class Pods:
         raise ClusterError(f"pod {pod} is gone", "something else has deleted it")
 
     def _switch(self, pod: str, what: str) -> None:
-        admin = self._config.admin
-        if admin is None or admin.switches is None:
-            raise ConfigurationError(f"{self._config.file} has no switches under [admin]", "this scenario needs them")
-        data = self._kube.post_raw(self._namespace, pod, admin.port, f"{admin.switches.rstrip('/')}/{what}")
-        try:
-            json.loads(data)
-        except ValueError as error:
-            raise ClusterError(f"pod {pod}: no JSON from /{what}: {data[:200]!r}", "see [admin] switches") from error
+        post(self._kube, self._namespace, self._config, pod, what)
 
     def _lives(self, pod: str) -> bool:
         try:

@@ -7,6 +7,7 @@ POST /drain?seconds=      begin the drain and answer at once; the process stays 
 POST /cpu?ms=             set the CPU cost of a user's request
 POST /fail?rate=          set the share of users' requests that fails
 POST /ready?on=           readiness on (1) or off (0), while the pod serves on
+POST /flap?seconds=       readiness goes and comes by itself for so long (0 ends it); off_ms= and on_ms= say how slowly
 POST /hang?on=            let /livez go unanswered (1), while the process lives and serves
 POST /delay?ms=           make every answer, users' and probes', later
 """
@@ -104,6 +105,7 @@ class _Admin:
             "cpu_ms": state.cpu_ms,
             "fail_rate": state.fail_rate,
             "started": state.switches.started,
+            "flapping": state.switches.flapping,
             "hung": state.switches.hung,
             "delay_ms": state.switches.delay_ms,
             "keep_alive_seconds": state.settings.keep_alive_seconds,

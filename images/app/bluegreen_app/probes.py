@@ -26,6 +26,9 @@ from .settings import bounded
 from .state import State
 
 LIVENESS = "/livez"
+FLAP_MS = (100, 60_000)
+FLAP_SECONDS = (0, 600)
+"""Readiness comes back for good by itself, also where whoever asked for the flapping is gone."""
 
 
 class Hits(Ledger):
@@ -95,7 +98,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def routes(state: State, snapshot: Callable[[], dict[str, object]]) -> list[Route]:
-    """The switches' routes on the admin port: POST /ready?on=, /hang?on=, /delay?ms=.
+    """The switches' routes on the admin port: POST /ready?on=, /flap?..., /hang?on=, /delay?ms=.
 
     Args:
         state: the pod's.
@@ -105,7 +108,14 @@ def routes(state: State, snapshot: Callable[[], dict[str, object]]) -> list[Rout
     switches = state.switches
 
     async def ready(request: Request) -> Response:
-        switches.ready = _on(request)
+        switches.on = _on(request)
+        return JSONResponse(snapshot())
+
+    async def flap(request: Request) -> Response:
+        query = request.query_params
+        off_ms = bounded(query.get("off_ms", "5000"), "off_ms", *FLAP_MS)
+        on_ms = bounded(query.get("on_ms", "5000"), "on_ms", *FLAP_MS)
+        switches.begin_flap(off_ms, on_ms, bounded(query.get("seconds", ""), "seconds", *FLAP_SECONDS))
         return JSONResponse(snapshot())
 
     async def hang(request: Request) -> Response:
@@ -116,7 +126,7 @@ def routes(state: State, snapshot: Callable[[], dict[str, object]]) -> list[Rout
         switches.delay_ms = bounded(request.query_params.get("ms", ""), "ms", 0, 60_000)
         return JSONResponse(snapshot())
 
-    found = (("/ready", ready), ("/hang", hang), ("/delay", delay))
+    found = (("/ready", ready), ("/flap", flap), ("/hang", hang), ("/delay", delay))
     return [Route(path, endpoint, methods=["POST"]) for path, endpoint in found]
 
 
