@@ -181,6 +181,14 @@ def test_a_refused_move_is_a_fail_unless_its_refusal_is_promised() -> None:
     assert "cutover_happened" not in names
 
 
+def test_only_asks_nothing_of_a_move_that_was_refused() -> None:
+    twice = play(World(flips=[Flip(3, happens=False, acknowledged=False), Flip(7)]))
+    assert found(twice, only("v2")).verdict == "fail"
+    refused = having(twice, event(3.05, "cutover.refused", move="cutover", reason="429"))
+    assert found(refused, only("v2")).verdict == "pass"
+    assert found(refused, cutover_happened()).verdict == "fail", "without a promise it is still no good move"
+
+
 def test_a_cutover_nobody_watched_is_inconclusive() -> None:
     gone = changed(CALM, sent(CALM, 4, 12), outcome=UNKNOWN, revision=0)
     assert found(gone, cutover_happened()).verdict == "inconclusive"

@@ -84,6 +84,41 @@ def test_refusals_of_each_stage() -> None:
     assert found(retire, refused(stage="retire")).verdict == "pass"
 
 
+def refused_at(seconds: float, move: str = "cutover") -> Event:
+    return event(seconds, "cutover.refused", move=move, reason="PATCH: 429 Too many requests")
+
+
+AT_FIRST = refused("429", stage="cutover", at_first=True)
+TWICE = World(flips=[Flip(3, happens=False, acknowledged=False), Flip(7)])
+
+
+def test_a_move_that_is_refused_at_first_goes_through_later() -> None:
+    finding = found(having(play(TWICE), refused_at(3.05)), AT_FIRST)
+    assert finding.verdict == "pass" and "429" in finding.detail and "4.0 s later" in finding.detail
+    assert found(having(play(TWICE), refused_at(3.05)), refused("429", stage="cutover")).verdict == "fail"
+    never = having(play(World(flips=[Flip(3, happens=False, acknowledged=False)])), refused_at(3.05))
+    assert found(never, AT_FIRST).verdict == "fail"
+    assert found(without(never, "scenario.finished"), AT_FIRST).verdict == "inconclusive"
+    assert found(play(TWICE), AT_FIRST).verdict == "fail"
+
+
+def test_a_refused_move_that_took_effect_all_the_same_is_found_by_whom_users_met() -> None:
+    secretly = World(flips=[Flip(3, acknowledged=False), Flip(7)])
+    finding = found(having(play(secretly), refused_at(3.05)), AT_FIRST)
+    assert finding.verdict == "fail" and "met v2 before" in finding.detail
+
+
+def test_a_rollback_that_is_refused_is_no_cutover_that_is() -> None:
+    back = World(
+        flips=[Flip(2), Flip(5, "rollback", "v1", happens=False, acknowledged=False), Flip(8, "rollback", "v1")]
+    )
+    timeline = having(play(back), refused_at(5.05, "rollback"))
+    assert found(timeline, refused("429", stage="rollback", at_first=True)).verdict == "pass"
+    assert found(timeline, AT_FIRST).verdict == "fail"
+    names = {one.check: one.verdict for one in judge(timeline, [refused("429", stage="rollback", at_first=True)])}
+    assert names["cutover_happened"] != "fail"
+
+
 def test_the_watch_rolled_back() -> None:
     finding = found(having(play(BREACHED), BREACH), rolled_back_by_watch())
     assert finding.verdict == "pass" and "9 lost" in finding.detail

@@ -153,6 +153,27 @@ def test_a_flip_is_one_patch(server: FakeApi, kube: Kube) -> None:
     assert query["fieldManager"] == "bluegreen"
 
 
+@pytest.mark.parametrize(
+    ("wait", "said"), [("7", ", after 7 s by the server's word"), ("Fri, 01 Jan 2027", ""), ("", "")]
+)
+def test_who_is_refused_for_the_servers_load_is_told_when_to_try_again(
+    server: FakeApi, kube: Kube, wait: str, said: str
+) -> None:
+    def answer(wire: Wire) -> None:
+        wire.send_response(429)
+        wire.send_header("Retry-After", wait)
+        wire.send_header("Content-Length", "44")
+        wire.end_headers()
+        wire.wfile.write(b"Too many requests, please try again later.\n\n")
+
+    server.on(f"PATCH {SERVICE}", answer)
+    with pytest.raises(Refused) as caught:
+        kube.patch_service_selector("ns", "shop", {"color": "green"})
+    assert caught.value.status == 429 and len(server.seen) == 1
+    assert caught.value.what == f"PATCH {SERVICE}: 429 Too many requests, please try again later."
+    assert caught.value.mend == f"nothing was changed, and nothing is sent again by itself; try later{said}"
+
+
 @pytest.mark.parametrize("fault", ["reset", "close", "503", "429", "redirect"])
 def test_a_flip_that_fails_is_never_sent_again(server: FakeApi, kube: Kube, fault: str) -> None:
     def answer(wire: Wire) -> None:

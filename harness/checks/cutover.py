@@ -77,7 +77,8 @@ def _windows(timeline: Timeline, revision: str | None, after: str, within: float
     if after == "start":
         # Without a named revision there is nothing that "only" could mean from the start on.
         return [_Window(0, timeline.end_ns + 1, revision, "the start")] if revision else []
-    moves = [move for move in timeline.moves() if move.move == after and move.sent_ns is not None]
+    # one that was refused led nobody anywhere; that it was refused is another check's to judge
+    moves = [move for move in timeline.moves() if move.move == after and move.sent_ns is not None and not move.refused]
     if revision is not None and any(move.to_revision == revision for move in moves):
         # N cutovers go back and forth: this promise speaks of those that led to its revision.
         moves = [move for move in moves if move.to_revision == revision]

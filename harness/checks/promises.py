@@ -89,9 +89,13 @@ def never_served(revision: str) -> Promise:
     return Promise("never_served", {"revision": revision})
 
 
-def refused(reason_contains: str = "", stage: str = "smoke") -> Promise:
-    """The release was refused at this stage ("deploy", "smoke", "cutover", "retire"), with this text in the reason."""
-    return Promise("refused", {"reason_contains": reason_contains, "stage": stage})
+def refused(reason_contains: str = "", stage: str = "smoke", at_first: bool = False) -> Promise:
+    """The release was refused at this stage, with this text in the reason; ``at_first``: and went through later.
+
+    Stages are "deploy", "smoke", "cutover", "rollback" and "retire".
+    """
+    params = {"reason_contains": reason_contains, "stage": stage}
+    return Promise("refused", {**params, **({"at_first": True} if at_first else {})})
 
 
 def loses(*classes: str, may: Iterable[str] = (), at_most_ms: float | None = None) -> Promise:

@@ -121,6 +121,8 @@ def judge(
 
 
 def _context(name: str, declared: Iterable[Promise]) -> dict[str, Any]:
-    """A promised refusal of the cutover is no cutover that failed to happen."""
-    refusal = any(promise.check == "refused" and promise.params.get("stage") == "cutover" for promise in declared)
+    """A promised refusal of a move is no move that failed to happen."""
+    refusal = any(
+        promise.check == "refused" and promise.params.get("stage") in ("cutover", "rollback") for promise in declared
+    )
     return {"refusals_promised": True} if refusal and name == "cutover_happened" else {}

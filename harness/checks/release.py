@@ -14,6 +14,7 @@ STAGES = {
     "deploy": ("deploy.failed", "deploy.refused"),
     "smoke": ("smoke.failed", "smoke.refused"),
     "cutover": ("cutover.refused",),
+    "rollback": ("cutover.refused",),
     "retire": ("retire.refused",),
 }
 """Which events tell of a refusal, by stage."""
@@ -73,10 +74,13 @@ def _observed(timeline: Timeline, move: Move) -> list[Event]:
 
 
 @check("refused")
-def refused(timeline: Timeline, *, reason_contains: str = "", stage: str = "smoke") -> Finding:
-    """The stage refused, for that reason, and no move brought users to it afterwards."""
+def refused(timeline: Timeline, *, reason_contains: str = "", stage: str = "smoke", at_first: bool = False) -> Finding:
+    """The stage refused, for that reason, and no move brought users to it afterwards.
+
+    With `at_first` a move of that name follows that is acknowledged, and no fresh user met the new revision before.
+    """
     names = STAGES.get(stage, (f"{stage}.refused", f"{stage}.failed"))
-    events = timeline.named(*names)
+    events = [event for event in timeline.named(*names) if _is_of(event, stage)]
     reasons = [str(event.fields.get("reason") or event.fields.get("detail") or "") for event in events]
     fitting = [event for event, reason in zip(events, reasons, strict=True) if reason_contains in reason]
     count = float(len(fitting))
@@ -86,10 +90,38 @@ def refused(timeline: Timeline, *, reason_contains: str = "", stage: str = "smok
             return Finding("refused", FAIL, count, 1, "refusals", text)
         verdict = FAIL if timeline.first("scenario.finished") else INCONCLUSIVE
         return Finding("refused", verdict, count, 1, "refusals", f"{stage} wasn't refused")
+    said = f"{stage} was refused: {reasons[events.index(fitting[0])]}"
+    if at_first:
+        return _passed_later(timeline, stage, fitting[0], said)
     passed = [event for event in timeline.named("cutover.sent") if event.t >= fitting[0].t]
     if stage != "retire" and passed:
         return Finding("refused", FAIL, count, 1, "refusals", f"{stage} was refused, and users were moved all the same")
-    return Finding("refused", PASS, count, 1, "refusals", f"{stage} was refused: {reasons[events.index(fitting[0])]}")
+    return Finding("refused", PASS, count, 1, "refusals", said)
+
+
+def _is_of(event: Event, stage: str) -> bool:
+    """Whether a refusal is of that stage: cutover and rollback share an event, which names the move."""
+    return stage not in ("cutover", "rollback") or event.fields.get("move", "cutover") == stage
+
+
+def _passed_later(timeline: Timeline, stage: str, refusal: Event, said: str) -> Finding:
+    """Users stayed where they were by the refusal, until the same move went through."""
+    later = [move for move in timeline.moves() if move.move == stage and (move.sent_ns or 0) > refusal.t]
+    done = next((move for move in later if move.acknowledged_ns is not None), None)
+    if done is None:
+        verdict = FAIL if timeline.first("scenario.finished") else INCONCLUSIVE
+        return Finding("refused", verdict, 0, 1, "moves", f"{said}; and no {stage} went through later")
+    if timeline.anonymous:
+        return Finding("refused", UNPROVEN, None, None, "moves", f"{said}; {ANONYMOUS}")
+    sent = done.sent_ns or 0
+    since = max((move.sent_ns or 0 for move in timeline.moves() if (move.sent_ns or 0) < refusal.t), default=0)
+    fresh = timeline.of_class(FRESH)
+    met = answered_mask(fresh) & (fresh["revision"] == timeline.id_of(done.to_revision))
+    early = int(np.count_nonzero(met & (fresh["sent"] > since) & (fresh["end"] < sent)))
+    if early:
+        return Finding("refused", FAIL, early, 0, "answers", f"{said}; and {early} users met {done.to_revision} before")
+    text = f"{said}; it went through {(sent - refusal.t) / 1e9:.1f} s later"
+    return Finding("refused", PASS, 1, 1, "moves", text)
 
 
 @check("rolled_back_by_watch")

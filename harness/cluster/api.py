@@ -172,10 +172,10 @@ class Api:
             )
             if answer.status < 400:
                 return answer
-            text = answer.data
+            text, wait_s = answer.data, answer.headers.get("Retry-After", "")
         except urllib3.exceptions.HTTPError as error:
             raise ClusterError(f"{method} {path}: no answer from the API server: {error}", _UNREACHABLE) from error
-        raise _refused(method, path, query, answer.status, text)
+        raise _refused(method, path, query, answer.status, text, wait_s)
 
     def _stream(self, path: str, query: Mapping[str, str | int], stop: threading.Event) -> Iterator[Json]:
         asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
@@ -229,7 +229,9 @@ def _parse(data: bytes, path: str) -> Json:
     return value
 
 
-def _refused(method: str, path: str, query: Mapping[str, str | int] | None, status: int, text: bytes) -> Refused:
+def _refused(
+    method: str, path: str, query: Mapping[str, str | int] | None, status: int, text: bytes, wait_s: str
+) -> Refused:
     """The server's own words (a Status object's message, else the body's beginning)."""
     reason, message = "", text.decode(errors="replace").strip()[:1000]
     try:
@@ -240,6 +242,13 @@ def _refused(method: str, path: str, query: Mapping[str, str | int] | None, stat
     error = Refused(f"{method} {path}: {status} {message}", status=status, reason=reason)
     if status == 401:
         error.mend = "log in again: the context's credentials have expired, or the cluster doesn't know them"
+    elif status == 429:  # no request is sent twice, this one neither: who asked for it decides
+        error.mend = f"nothing was changed, and nothing is sent again by itself; try later{_after(wait_s)}"
     elif error.lacks_right:
         error.mend = f"allow it to {asked(method, path, query) or path}: `bluegreen rbac` prints the whole Role"
     return error
+
+
+def _after(wait_s: str) -> str:
+    """The server's Retry-After, in words; it may also be a date."""
+    return f", after {wait_s} s by the server's word" if wait_s.isdigit() else ""

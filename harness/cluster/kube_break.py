@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.cluster.answers import Refused
 from harness.cluster.api import APPLY, STRATEGIC, segment
 
 if TYPE_CHECKING:
     from harness.cluster.answers import Json
     from harness.cluster.kube import Kube
+
+FLOW_CONTROL = "/apis/flowcontrol.apiserver.k8s.io/v1"
+NOT_YET = 10**15
+"""A version of the cluster's contents that no cluster has come to."""
 
 
 def evict_pod(kube: Kube, namespace: str, pod: str) -> None:
@@ -82,6 +87,53 @@ def annotate_ingress(kube: Kube, namespace: str, name: str, annotations: dict[st
     """Set annotations of an Ingress; None takes one away."""
     path = f"/apis/networking.k8s.io/v1/namespaces/{segment(namespace)}/ingresses/{segment(name)}"
     kube.api.patch(path, {"metadata": {"annotations": annotations}})
+
+
+def who_am_i(kube: Kube) -> tuple[str, frozenset[str]]:
+    """The name and the groups of the account that asks, as the API server sees it."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    told = kube.api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)["status"]["userInfo"]
+    return str(told["username"]), frozenset(told.get("groups") or ())
+
+
+def create_flow_control(kube: Kube, level: Json, schema: Json) -> None:
+    """Create a PriorityLevelConfiguration, and the FlowSchema that leads requests to it."""
+    kube.api.send("POST", f"{FLOW_CONTROL}/prioritylevelconfigurations", body=level)
+    kube.api.send("POST", f"{FLOW_CONTROL}/flowschemas", body=schema)
+
+
+def wait_in_vain(kube: Kube, namespace: str) -> int:
+    """Ask for a namespace's PodTemplates as they will be at a version that never comes.
+
+    The API server waits 3 s for it (its watch cache's blockTimeout) and answers 504; so long the request is executing.
+
+    Returns:
+        the status: 504, or 429 where it wasn't let in.
+
+    """
+    query: dict[str, str | int] = {"resourceVersion": NOT_YET, "resourceVersionMatch": "NotOlderThan"}
+    try:
+        kube.api.send("GET", f"/api/v1/namespaces/{segment(namespace)}/podtemplates", query=query)
+    except Refused as error:
+        return error.status
+    return 200
+
+
+def try_patch_service(kube: Kube, namespace: str, name: str) -> None:
+    """Have the server go through a patch of a Service that changes nothing, and isn't stored.
+
+    Raises:
+        Refused: 429 where it isn't let in.
+
+    """
+    kube.api.patch(f"/api/v1/namespaces/{segment(namespace)}/services/{segment(name)}", {}, dryRun="All")
+
+
+def rejected_by(kube: Kube, schema: str) -> int:
+    """How many requests the API server has rejected by a FlowSchema, as its own metrics say."""
+    counted = f'apiserver_flowcontrol_rejected_requests_total{{flow_schema="{schema}"'
+    lines = kube.api.send("GET", "/metrics").decode(errors="replace").splitlines()
+    return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith(counted))
 
 
 def _pod(namespace: str, pod: str) -> str:

@@ -18,7 +18,7 @@ BEYOND = {
             *("nodes-cut", "side-isolated", "apiserver-paused", "apiserver-restarted", "etcd-paused"),
             *("controller-manager-stalled", "dns-killed", "ingress-controller-killed", "ingress-proxy-killed"),
             *("other-ingress-edited", "ingress-controller-restarted", "ingress-proxies-restarted"),
-            *("ingress-proxies-killed", "kube-proxy-restarted"),
+            *("ingress-proxies-killed", "kube-proxy-restarted", "switch-throttled"),
         ),
         True,
     ),
