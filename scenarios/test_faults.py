@@ -4,7 +4,7 @@ import pytest
 
 from harness.faults.network import cut_nodes, isolate, slow_line
 from harness.faults.node import drain_node, pause_kube_proxy, pause_node, restart_node, stop_kubelet
-from harness.faults.pod import delete_pod, evict_pod
+from harness.faults.pod import delete_pod, evict_pod, flap_pod
 from harness.faults.process import kill_pod, stop_pod
 from harness.faults.resources import fill_memory, starve_pod
 from harness.words import (
@@ -15,8 +15,10 @@ from harness.words import (
     Faults,
     Load,
     Release,
+    both_sides,
     ms,
     nobody,
+    not_ready_gets_nothing,
     nothing_lost,
     only,
     outage,
@@ -26,6 +28,8 @@ pytestmark = [pytest.mark.paths("service")]
 LEAD_S = 2.0
 """Time to arm in, also on a busy machine."""
 ALL = ("fresh", "busy", "idle", "slow", "post")
+AT_ONCE = {"failureThreshold": 1}
+"""One failed probe takes a pod out: the manifests' own two leave no room within 3 s on a busy machine."""
 
 
 def _released(release: Release) -> None:
@@ -56,6 +60,34 @@ def test_pods_deleted_at_the_flip_and_at_the_way_back(release: Release, load: Lo
         with faults.at(ROLLBACK + ms(100), delete_pod(release.idle)):
             release.rollback(LEAD_S)
             release.watch(seconds=6, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(outage(ALL, at_most=4.0), only(NEW, after=CUTOVER, within=2.0))
+def test_a_pod_of_the_new_side_is_deleted_without_grace_just_after_the_flip(
+    release: Release, load: Load, faults: Faults
+) -> None:
+    """Nobody gives it time to drain: what is under way on it is lost, and whoever is still led to it is refused."""
+    _released(release)
+    with load.steady(), faults.at(CUTOVER + ms(1000), delete_pod(release.idle, grace_s=0)):
+        release.cutover(LEAD_S)
+        release.watch(seconds=8, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.switches
+@pytest.mark.changed(both_sides(readinessProbe=AT_ONCE))
+@pytest.mark.promises(nothing_lost(), not_ready_gets_nothing(within=3.0), only(NEW, after=CUTOVER, within=2.0))
+def test_the_readiness_of_a_new_pod_goes_and_comes_from_the_flip_on(
+    release: Release, load: Load, faults: Faults
+) -> None:
+    """Users leave it each time, come back each time, and lose nothing: it serves whoever still gets there."""
+    _released(release)
+    with load.steady():
+        with faults.at(CUTOVER - ms(1000), flap_pod(release.idle)):
+            release.cutover(LEAD_S)
+            release.watch(seconds=16, breached=nobody)
+        release.watch(seconds=4, breached=nobody)
 
 
 @pytest.mark.promises(outage(ALL, at_most=4.0), only(NEW, after=CUTOVER, within=2.0))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import IllegalMove
+from harness.errors import ClusterError, IllegalMove
 from harness.faults.block import Plan
 from harness.faults.control_plane import (
     kill_dns,
@@ -13,6 +13,7 @@ from harness.faults.control_plane import (
     pause_etcd,
     restart_apiserver,
 )
+from harness.faults.flow_control import throttle_switch
 from harness.faults.second_writer import (
     crash_loop,
     cut_over_too,
@@ -103,6 +104,23 @@ def test_the_clusters_dns_dies_at_the_flip(release: Release, load: Load, faults:
     with load.steady(), faults.at(CUTOVER, kill_dns()):
         release.cutover(LEAD_S)
         release.watch(seconds=4, breached=nobody)
+
+
+@pytest.mark.nightly
+@pytest.mark.promises(
+    nothing_lost(), refused("429", stage="cutover", at_first=True), only(NEW, after=CUTOVER, within=2.0)
+)
+@pytest.mark.beyond("switch-throttled")
+def test_the_api_server_refuses_the_flip_for_its_load(release: Release, load: Load, faults: Faults) -> None:
+    """It has no seat for the patch (429), and the patch isn't sent again: users stay until somebody cuts over anew."""
+    _released(release)
+    with load.steady():
+        with faults.at(CUTOVER - ms(500), throttle_switch()):
+            with pytest.raises(ClusterError, match="429"):
+                release.cutover(LEAD_S)
+            release.watch(seconds=3, breached=nobody)
+        release.cutover(LEAD_S)
+        release.watch(seconds=5, breached=nobody)
 
 
 @pytest.mark.nightly
