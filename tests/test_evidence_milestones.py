@@ -118,6 +118,16 @@ def test_faults_are_told_from_the_flip() -> None:
     ]
 
 
+def test_a_move_that_went_through_is_told_of_and_not_the_one_that_was_refused_before() -> None:
+    once = scenario_record(play(World(flips=[Flip(7)])), [])["cutover"]
+    twice = play(World(flips=[Flip(3, happens=False, acknowledged=False), Flip(7)]))
+    refused = event(3.05, "cutover.refused", move="cutover", reason="429")
+    told = scenario_record(having(twice, refused), [])["cutover"]
+    assert told["acknowledged_ms"] == once["acknowledged_ms"] and told["first_new_ms"] == once["first_new_ms"]
+    never = play(World(flips=[Flip(3, happens=False, acknowledged=False)]))
+    assert scenario_record(having(never, refused), [])["cutover"]["acknowledged_ms"] is None
+
+
 def test_a_record_without_load_claims_nothing() -> None:
     record = scenario_record(Timeline((event(0, "run.started", scenario="x"), event(1, "scenario.finished"))), [])
     assert record["loss_rate_upper_95"] == 1.0 and record["cutover_loss_upper_95"] == 1.0

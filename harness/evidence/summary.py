@@ -173,6 +173,7 @@ def _lost_something(timeline: Timeline, move: Move) -> bool:
 
 def _moves(timeline: Timeline, name: str) -> dict[str, object]:
     flips = [move for move in timeline.flips() if move.move == name]
+    flips = [move for move in flips if not move.refused] or flips  # one that went through later is the one to tell of
     return worst(milestones(timeline, move) for move in flips).to_dict() if flips else {}
 
 
