@@ -25,6 +25,7 @@ RUN_S = 300.0
 SCENARIO = """
 import pytest
 from harness.faults.control_plane import *
+from harness.faults.flow_control import *
 from harness.faults.network import *
 from harness.faults.node import *
 from harness.faults.process import *
@@ -66,6 +67,7 @@ def confirmed(artifacts: Path) -> bool:
         ("isolate(release.active)", "side-isolated"),
         ("cut_nodes('worker', 'worker2')", "nodes-cut"),
         ("cut_nodes('worker', 'worker2', how='reset', which='established')", "nodes-cut"),
+        ("throttle_switch()", "switch-throttled"),
     ],
 )
 def test_the_next_run_heals_what_a_killed_run_broke(fault: str, kind: str, tmp_path: Path) -> None:
