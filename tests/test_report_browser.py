@@ -156,6 +156,22 @@ def test_marks_stand_where_the_data_says(opened: Any) -> None:
     assert float(fault) == pytest.approx(100, abs=0.1)  # 4.1 s, and the patch was sent at 4.0 s
 
 
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_no_label_of_what_happened_lies_on_another(opened: Any, width: int) -> None:
+    one = opened(width=width)
+    one.page.evaluate(UNFOLD)
+    touching = one.page.evaluate(
+        """() => [...document.querySelectorAll('.chart')].flatMap((chart) => {
+             const all = [...chart.querySelectorAll('[data-t]')].map((label) => [label, label.getBoundingClientRect()]);
+             const lie = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+               && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 4;
+             return all.flatMap(([one, a], n) => all.slice(n + 1).filter(([, b]) => lie(a, b))
+               .map(([other]) => `${chart.id}: ${one.textContent} / ${other.textContent}`));
+           })"""
+    )
+    assert touching == []
+
+
 def test_hover_and_keys_read_out_the_numbers(opened: Any) -> None:
     one = opened()
     plot = one.page.locator("#scenario-1-whole .plot")

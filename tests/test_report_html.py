@@ -23,10 +23,10 @@ from harness.evidence.timeline import SECOND, Timeline
 from harness.report import files
 from harness.report.html import index, lanes, marks, numbers, series
 from harness.report.html import scenario as scenario_page
-from harness.report.html.chart import PANELS, chosen, scene
+from harness.report.html.chart import PANELS, WHOLE, chosen, scene
 from harness.report.html.markup import Html, el, esc
 from harness.report.html.page import page, scenario_section
-from harness.report.html.plot import MOST_MARKS, dot_path, nice, tick_path
+from harness.report.html.plot import LETTER, MOST_MARKS, NARROW, Plot, dot_path, nice, tick_path
 from harness.report.html.series import Window
 from harness.report.html.sockets import open_by_side
 from harness.report.html.tones import BLUE, GREEN, OTHER, tones
@@ -274,14 +274,30 @@ def test_what_broke_in_the_harness_does_not_look_like_a_failure() -> None:
     assert "1 not judged because the harness broke" in Reader(made).said()
 
 
-def test_labels_in_one_row_do_not_touch() -> None:
+@settings(max_examples=40)
+@given(st.lists(st.integers(-5, 100), min_size=13, max_size=40), st.sampled_from([NARROW, WHOLE, 2 * WHOLE]))
+def test_labels_in_one_row_do_not_touch(when: list[int], width: float) -> None:
     window = Window(0, 0, 10 * SECOND)
-    told = [marks.Mark(k * SECOND // 4, f"event number {k}", "release") for k in range(40)]
-    rows = lanes.rows(told, SimpleNamespace(window=window), staircase=True)  # type: ignore[arg-type]
-    assert max(rows) <= lanes.MOST_ROWS
-    for row in range(lanes.MOST_ROWS):
-        own = [mark.at_ns / 1e10 * lanes.NARROW for mark, place in zip(told, rows, strict=True) if place == row]
-        assert all(b - a >= 90 for a, b in pairwise(own) if b < 0.8 * lanes.NARROW)
+    told = [marks.Mark(k * SECOND // 10, f"event number {k}", "release") for k in sorted(when)]
+    plot, shown = Plot(window), Plot(window, width)
+    boxes: dict[int, list[tuple[float, float]]] = {}
+    for mark, row in zip(told, lanes.rows(told, plot), strict=True):
+        at, wide = max(mark.at_ns / 1e10, 0) * width, LETTER * len(mark.label)
+        if row < lanes.MOST_ROWS:
+            boxes.setdefault(row, []).append(
+                (at - wide, at) if shown.before(at * 10_000 / width, mark.label) else (at, at + wide)
+            )
+    assert all(a[1] <= b[0] for row in boxes.values() for a, b in pairwise(sorted(row)))
+
+
+def test_what_finds_no_row_has_no_label() -> None:
+    told = [marks.Mark(k * SECOND // 4, f"event number {k}.", "release") for k in range(40)]
+    plot = Plot(Window(0, 0, 10 * SECOND))
+    places = lanes.rows(told, plot)
+    assert max(places) == lanes.MOST_ROWS
+    lanes.events(plot, told, places, 0)
+    words = Reader(plot.html("x", "", "")).said()
+    assert [mark.label in words for mark in told] == [row < lanes.MOST_ROWS for row in places]
 
 
 @settings(max_examples=40)

@@ -20,6 +20,8 @@ from harness.report.html.tones import BLUE, GREEN, NAMES, OTHER, Tones, tones
 
 PANELS = 4
 """Moves that have a panel of their own."""
+WHOLE = 540.0
+"""Pixels of the whole run's board where it is narrowest (style.css)."""
 READOUT_BINS = 240
 """Of the whole run; a panel of one move has half as many."""
 
@@ -141,9 +143,9 @@ def _chart(
     each: bool,
     buttons: Sequence[Html],
 ) -> _Chart:
-    plot = Plot(window)
+    plot = Plot(window) if each else Plot(window, WHOLE)
     timeline = one.timeline
-    places = lanes.rows(found, plot, staircase=True)
+    places = lanes.rows(found, plot)
     rows = max([least, *(place + 1 for place in places)], default=0)
     if rows:
         lanes.events(plot, found, places, rows * lanes.ROW)

@@ -11,7 +11,7 @@ from harness.evidence.timeline import Timeline
 from harness.report.html import numbers, series
 from harness.report.html.marks import Mark, short_names
 from harness.report.html.plot import LETTER, MOST_MARKS, Plot, dot_path, line_path, nice, step_path
-from harness.report.html.series import Lost, Numbers, Steps
+from harness.report.html.series import Lost, Numbers, Steps, Window
 from harness.report.html.tones import BLUE, GREEN, NAMES, OTHER, Tones
 
 ROW = 16.0
@@ -20,27 +20,34 @@ LATENCY = 84.0
 STRIP = 13.0
 SHARE_BINS = 400
 LATENCY_BINS = 200
-NARROW = 560.0
-"""Pixels of a narrow board: what packing labels into rows reckons with."""
 MOST_ROWS = 9
+STAIRS = 12
+"""Up to so many marks have a row each."""
 
 
-def rows(marks: Sequence[Mark], plot: Plot, *, staircase: bool) -> list[int]:
+def rows(marks: Sequence[Mark], plot: Plot) -> list[int]:
     """A row for each mark, so that no label lies on another; the last row takes what finds no place (unlabeled)."""
+    if len(marks) <= STAIRS:
+        return list(range(len(marks)))
     window, free, found = plot.window, [-1.0] * MOST_ROWS, []
-    for number, mark in enumerate(marks):
-        if staircase and len(marks) <= MOST_ROWS + 3:
-            found.append(number)
-            continue
-        start = (window.at(mark.at_ns) - window.start) / window.span * NARROW
-        stop = start if mark.until_ns is None else (window.at(mark.until_ns) - window.start) / window.span * NARROW
-        wide = LETTER * len(mark.label) + 14
-        left, right = (start - wide, stop) if start + wide > NARROW else (start, max(stop, start + wide))
+    for mark in marks:
+        at, words = _label(mark, window)
+        start = (at - window.start) / window.span * plot.narrow
+        stop = start if mark.until_ns is None else (window.at(mark.until_ns) - window.start) / window.span * plot.narrow
+        wide = LETTER * len(words) + 14
+        # on a wider board the script may set to the right what has no room there on the narrowest: both are kept free
+        left, right = start - wide if plot.before(at, words) else start, max(stop, start + wide)
         row = next((row for row in range(MOST_ROWS) if free[row] <= left), MOST_ROWS)
         if row < MOST_ROWS:
             free[row] = right
         found.append(row)
     return found
+
+
+def _label(mark: Mark, window: Window) -> tuple[float, str]:
+    """Where a mark's label stands, and its words: what began before the window is told at its edge."""
+    at = window.at(mark.at_ns)
+    return min(max(at, window.start), window.stop), mark.label if at >= window.start else f"← {mark.label}"
 
 
 def events(plot: Plot, marks: Sequence[Mark], places: Sequence[int], height: float) -> None:
@@ -56,10 +63,9 @@ def events(plot: Plot, marks: Sequence[Mark], places: Sequence[int], height: flo
             plot.rule(window.at(mark.seen_ns), y + 1, y + 15, "seen")
         if window.start <= at <= window.stop:
             plot.path(f"M{at:.1f} {y + 8:.1f}h0", f"dot {mark.kind}")
-        if row < MOST_ROWS + 3:
-            clipped = min(max(at, window.start), window.stop)
-            words = mark.label if at >= window.start else f"← {mark.label}"
-            plot.text(clipped, y, words, mark.kind)
+        if row < MOST_ROWS or len(marks) <= STAIRS:
+            beside, words = _label(mark, window)
+            plot.text(beside, y, words, mark.kind)
 
 
 def guides(plot: Plot, marks: Sequence[Mark], top: float) -> None:

@@ -18,7 +18,7 @@ MOST_MARKS = 4000
 LETTER = 6.2
 """Pixels of a label's letter."""
 NARROW = 380.0
-"""Pixels of the narrowest board: whether a label fits to the right of its mark."""
+"""Pixels of the narrowest board (style.css): whether a label fits to the right of its mark, and beside others."""
 
 
 def short(value: float) -> str:
@@ -32,11 +32,13 @@ class Plot:
 
     Args:
         window: what is shown.
+        narrow: pixels of the board where it is narrowest.
 
     """
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, narrow: float = NARROW) -> None:
         self.window = window
+        self.narrow = narrow
         self.top = 0.0
         self._svg: list[Html] = []
         self._behind: list[Html] = []
@@ -72,11 +74,15 @@ class Plot:
         """An upright mark at each instant; none is left out, equal ones are drawn once."""
         self.path(tick_path(at, y, height, self.window), cls)
 
+    def before(self, at: float, words: object) -> bool:
+        """Whether a label beside the instant `at` goes to its left, as the page's script decides it too."""
+        share = (at - self.window.start) / self.window.span
+        return LETTER * len(str(words)) + 10 > self.narrow * (1 - share) and share > 0.3
+
     def text(self, at: float, y: float, words: object, cls: str = "", *, tip: str = "") -> None:
         """A label beside the instant `at`; to its left where it wouldn't fit to the right."""
         left = 100 * (at - self.window.start) / self.window.span
-        room = NARROW * (100 - left) / 100
-        side = "before" if LETTER * len(str(words)) + 10 > room and left > 30 else "after"
+        side = "before" if self.before(at, words) else "after"
         self._labels.append(
             el(
                 "span",
