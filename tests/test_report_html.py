@@ -30,6 +30,7 @@ from harness.report.html.plot import LETTER, MOST_MARKS, NARROW, Plot, dot_path,
 from harness.report.html.series import Window
 from harness.report.html.sockets import open_by_side
 from harness.report.html.tones import BLUE, GREEN, OTHER, tones
+from harness.report.terminal import first_lost_id
 from tests.reports import DIAGNOSIS, EVIL, MUTANTS, SWITCHES, faulty, many, run, there_and_back
 from tests.simulated import STRINGS, Down, Flip, World, at, changed, event, having, play
 
@@ -381,6 +382,15 @@ def test_the_sentence_of_each_verdict(verdict: str, sentence: str) -> None:
     assert sentence in Reader(made).said()
 
 
+def test_a_lost_request_can_be_followed_from_the_page(tmp_path: Path) -> None:
+    text = built(tmp_path, ("test_faulty", FAULTY, {}))
+    said = Reader(text).said()
+    ident = first_lost_id(FAULTY)
+    assert text.count(f"<code>{ident}</code>") == 1  # in the table of the lost
+    assert f"bluegreen trace {tmp_path}/20261127-110000-aaaa/test_faulty {ident}" in said
+    assert "bluegreen trace" not in Reader(built(tmp_path / "calm", ("test_back", BACK, {}))).said()
+
+
 def test_many_moves_have_a_panel_where_it_tells_most_and_a_note(tmp_path: Path) -> None:
     timeline = many()
     one = scene(timeline)
@@ -402,10 +412,12 @@ def test_one_move_stands_beside_the_whole_with_level_lanes(tmp_path: Path) -> No
 def test_sockets_mutants_and_switches_show_when_they_are_there(tmp_path: Path) -> None:
     folder, document = run(tmp_path, [("test_back", BACK, {"sockets": {"never_back": 2}})])
     (tmp_path / "latest").mkdir()
-    (tmp_path / "latest" / "mutants.json").write_text(json.dumps(MUTANTS))
+    (tmp_path / "20261126-100000-bbbb").mkdir()
+    (tmp_path / "20261126-100000-bbbb" / "mutants.json").write_text(json.dumps(MUTANTS))
+    (tmp_path / "latest" / "mutants.json").symlink_to("../20261126-100000-bbbb/mutants.json")
     (tmp_path / "latest" / "switches.json").write_text(json.dumps(SWITCHES))
     said = Reader(files.build(folder, document)).said()
-    assert "50.0 % caught; 1 false alarms in 20 runs" in said
+    assert "50.0 % caught; 1 false alarms in 20 runs of the unbroken release, in run 20261126-100000-bbbb." in said
     assert "84 (160)" in said and "9.1 (11.0)" in said and "3 (3 fresh)" in said
     assert "never back" in said
 

@@ -83,9 +83,10 @@ def _timeline(folder: Path, record: Mapping[str, Any]) -> Timeline | None:
 
 
 def _beside(root: Path, name: str) -> Mapping[str, Any] | None:
-    """A result that artifacts/latest/ links, if there is one that can be read."""
+    """A result that artifacts/latest/ links, with the run that wrote it; None where none can be read."""
+    path = root / "latest" / name
     try:
-        found = json.loads((root / "latest" / name).read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return {"run": path.resolve().parent.name, **found} if isinstance(found, dict) else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.evidence.losses import lost_mask
 from harness.evidence.milestones import Milestones, milestones
+from harness.evidence.requests import request_id
 from harness.evidence.samples import ERRORS, METHODS, OUTCOMES, UNSENT
 from harness.evidence.timeline import Timeline
 from harness.report.html import numbers
@@ -204,18 +205,18 @@ def losses(timeline: Timeline) -> Html | None:
             _word(METHODS, one["method"]),
             str(one["status"] or "–"),
             timeline.node(int(one["entry"])),
-            str(one["seq"]),
+            el("code", request_id(timeline, one)) if timeline.started.get("run_tag") else str(one["seq"]),
         )
         for one in samples[:LOSSES]
     ]
-    heads = ("due", "class", "outcome", "known after", "method", "status", "entry node", "number")
+    heads = ("due", "class", "outcome", "known after", "method", "status", "entry node", "request")
     left = len(samples) - len(rows)
     note = f"The first {LOSSES}; {numbers.count(left)} more are in the charts and on disk." if left > 0 else ""
     return el(
         "details",
         el("summary", f"Lost requests, one by one ({numbers.count(len(samples))})"),
         el("p", note, cls="note") if note else None,
-        table("Lost requests", heads, rows, figures=(0, 3, 7)),
+        table("Lost requests", heads, rows, figures=(0, 3)),
         cls="more",
     )
 

@@ -13,6 +13,7 @@ from harness.report.html.chart import charts, scene
 from harness.report.html.details import told_lost
 from harness.report.html.markup import Html, el, join
 from harness.report.html.tables import bullets, chip, code, facts, table
+from harness.report.terminal import first_lost_id
 
 EXPECTS = {
     "no_loss": "nothing may be lost",
@@ -61,7 +62,7 @@ def section(record: Record, timeline: Timeline | None, number: int, *, opened: b
         details.sockets(record),
         details.losses(timeline) if timeline is not None else None,
         details.events(timeline) if timeline is not None else None,
-        _again(record),
+        _again(record, timeline),
     ]
     head = el(
         "summary",
@@ -132,13 +133,15 @@ def _findings(record: Record) -> Html:
     return table("Findings", ("check", "verdict", "measured", "limit", "detail"), rows, figures=(2, 3), cls="findings")
 
 
-def _again(record: Record) -> Html:
+def _again(record: Record, timeline: Timeline | None) -> Html:
     evidence = str(record.get("evidence") or "").rstrip("/")
     pairs: list[tuple[str, object]] = [("repeat it", code(f"pytest {shlex.quote(str(record.get('id')))}"))]
     if evidence:
         folder = "/".join(evidence.split("/")[-2:])
         link = el("a", code(folder), href=f"../{folder}/")
         pairs += [("evidence", link), ("judge it again", code(f"bluegreen recheck {shlex.quote(evidence)}"))]
+        if timeline is not None and (lost := first_lost_id(timeline)):
+            pairs.append(("follow the first lost", code(f"bluegreen trace {shlex.quote(evidence)} {lost}")))
     attempts = list(record.get("attempts") or ())
     if len(attempts) > 1:
         said = ", then ".join(str(one.get("verdict")) for one in attempts if isinstance(one, Mapping))

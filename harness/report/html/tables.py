@@ -88,6 +88,7 @@ def mutants(document: Mapping[str, Any]) -> Html:
     alarms = document.get("false_alarms") or {}
     if alarms:
         said += f"; {alarms.get('alarms', 0)} false alarms in {alarms.get('runs', 0)} runs of the unbroken release"
+    said += f", in run {document['run']}" if document.get("run") else ""
     return el(
         "section",
         el("h2", "Mutants: releases that are broken on purpose", id="mutants"),
@@ -118,7 +119,10 @@ def switches(document: Mapping[str, Any]) -> Html:
     return el(
         "section",
         el("h2", "Switches: the mechanisms of a cutover compared", id="switches"),
-        el("p", "Median, and the largest in parentheses."),
+        el(
+            "p",
+            "Median, and the largest in parentheses" + (f", of run {run}." if (run := document.get("run")) else "."),
+        ),
         table("Switches", heads, rows, figures=(2, 3, 4, 5, 6, 7)),
     )
 
