@@ -1,4 +1,4 @@
-"""Follows one request through a stored run: its sample, what the application wrote down of it, the pods' log lines."""
+"""Follows one request or socket through a stored run: its sample, what the application wrote down, pods' log lines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 from harness.errors import ConfigurationError
 from harness.evidence.requests import parts, samples_of
 from harness.evidence.samples import ERRORS, FLAGS, METHODS, OUTCOMES
+from harness.evidence.socket_record import ENDS
 from harness.evidence.store import ARRIVALS, read
 from harness.evidence.timeline import Timeline
 
 LOGS = Path("cluster") / "logs"
+SOCKETS = "websocket"
+"""The class of WebSockets, in their ids."""
 
 
 def trace(folder: Path, ident: str) -> list[str]:
@@ -34,20 +37,52 @@ def trace(folder: Path, ident: str) -> list[str]:
         raise ConfigurationError(f"no stored scenario in {folder}", "give a folder below artifacts/")
     for record in records:
         timeline = read(record)
-        found = samples_of(timeline, ident)
-        if len(found):
-            return [str(line) for line in _told(record, timeline, found, ident)]
+        sent = [*_samples(timeline, ident), *_sockets(timeline, ident)]
+        if sent:
+            return [
+                f"scenario   {timeline.started.get('scenario') or record.name}",
+                *sent,
+                *_told(record, timeline, ident),
+            ]
     raise ConfigurationError(f"no scenario in {folder} sent {ident}", "give the folder of the run that told the id")
 
 
-def _told(record: Path, timeline: Timeline, found: Any, ident: str) -> Iterator[str]:
-    yield f"scenario   {timeline.started.get('scenario') or record.name}"
-    for sample in found:
-        yield from _sample(timeline, sample)
+def _told(record: Path, timeline: Timeline, ident: str) -> Iterator[str]:
     told = list(_arrivals(record / ARRIVALS, ident, timeline))
     yield from told or [_nothing_arrived(record, timeline)]
     logged = list(_logs(record / LOGS, ident))
     yield from logged or [_nothing_logged(record)]
+
+
+def _samples(timeline: Timeline, ident: str) -> Iterator[str]:
+    for sample in samples_of(timeline, ident):
+        yield from _sample(timeline, sample)
+
+
+def _sockets(timeline: Timeline, ident: str) -> Iterator[str]:
+    """Each connection that one WebSocket had: its id stays the same over all of them."""
+    sockets = timeline.sockets
+    for life in _lives(timeline, ident) if sockets is not None else ():
+        end = ENDS[int(life["end"])] if int(life["end"]) < len(ENDS) else "?"
+        told = "" if end in ("open", "done") else f" ({sockets.told(life)})"
+        said = [end + told, *(sockets.text(int(life[key])) for key in ("revision", "pod") if life[key])]
+        yield f"socket     {', '.join(said)}"
+        yield f"  sent as  attempt {int(life['attempt'])} through {timeline.node(int(life['entry']))}"
+        start = int(life["began"])
+        times = [f"{name} {(int(life[key]) - start) / 1e6:+.1f} ms" for name, key in _LIFE if life[key]]
+        yield f"  times    begun at {start} ns{''.join(f', {one}' for one in times)}"
+        at = int(life["ended"]) or start
+        for move in timeline.flips():
+            if move.sent_ns is not None:
+                yield f"           {(at - move.sent_ns) / 1e6:+.1f} ms from the {move.move} to {move.to_revision}"
+
+
+def _lives(timeline: Timeline, ident: str) -> Any:
+    """The lives of the socket with this id; none if it is no socket's, or of another scenario."""
+    tag, name, number = parts(ident) or ("", "", 0)
+    if timeline.sockets is None or name != SOCKETS or tag != timeline.started.get("run_tag"):
+        return ()
+    return timeline.sockets.lives[timeline.sockets.lives["socket"] == number]
 
 
 def _sample(timeline: Timeline, sample: Any) -> Iterator[str]:
@@ -71,11 +106,13 @@ def _sample(timeline: Timeline, sample: Any) -> Iterator[str]:
             yield f"           {(start - move.sent_ns) / 1e6:+.1f} ms from the {move.move} to {move.to_revision}"
 
 
+_LIFE = (("open", "opened"), ("last heard", "heard"), ("end", "ended"))
 _TIMES = (("sent", "sent"), ("first byte", "first_byte"), ("end", "end"))
 
 
 def _arrivals(folder: Path, ident: str, timeline: Timeline) -> Iterator[str]:
-    due = int(samples_of(timeline, ident)["intended"][0])
+    found = samples_of(timeline, ident)
+    due = int(found["intended"][0] if len(found) else _lives(timeline, ident)["began"][0])
     needle = ident.encode()
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         with path.open("rb") as file:

@@ -14,6 +14,7 @@ from harness.evidence.losses import lost_mask
 from harness.evidence.requests import parts, request_id, samples_of
 from harness.report.terminal import events_around_first_loss, first_lost_id
 from tests.simulated import Down, World, arrival_files, arrival_lines, play, write
+from tests.simulated_sockets import CUT, Close, Story, raw, with_sockets
 
 OUTAGE = play(World(downs=(Down(6.0, 6.2),)))
 
@@ -64,6 +65,21 @@ def test_the_first_lost_request_can_be_followed_by_the_id_in_the_failures_text(
     assert "log        no line of it in the logs that were kept (their last lines)" in lines
 
 
+def test_a_socket_is_followed_over_all_its_connections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = Story(closes=(Close(2, 6.0), Close(3, 6.1, CUT, 1006)))
+    write(tmp_path, OUTAGE)
+    (tmp_path / "sockets-7.bin").write_bytes(raw(story))
+    for number, ends in ((2, "server (1012)"), (3, "cut (1006 ")):
+        lines = traced(tmp_path, f"sim-websocket-{number}", capsys)
+        lives = [line for line in lines if line.startswith("socket ")]
+        assert lives[0].startswith(f"socket     {ends}") and ", v1, " in lives[0]
+        assert any(line.startswith("  times    begun at ") and ", end +" in line for line in lines)
+        assert any(line.endswith("ms from the cutover to v2") for line in lines)
+        assert [line.split(", ")[1] for line in lives] == ["v1", "v2"]
+    assert main(["trace", str(tmp_path), "sim-websocket-999"]) == 4
+    assert main(["trace", str(tmp_path), "else-websocket-2"]) == 4
+
+
 @pytest.mark.parametrize(
     ("where", "ident", "what"),
     [
@@ -104,3 +120,10 @@ def test_whatever_is_asked_for_is_an_id_or_none(text: str) -> None:
 def test_nothing_lost_has_no_first_loss() -> None:
     calm = play(World())
     assert not lost_mask(calm.samples).any() and first_lost_id(calm) == ""
+    assert first_lost_id(with_sockets(calm, Story(closes=(Close(2, 6.0),)))) == ""
+
+
+def test_where_only_sockets_were_lost_the_first_of_them_is_followed() -> None:
+    story = Story(closes=(Close(4, 6.2, CUT, 1006), Close(3, 6.1, CUT, 1006), Close(2, 6.0)))
+    assert first_lost_id(with_sockets(play(World()), story)) == "sim-websocket-3"
+    assert "-fresh-" in first_lost_id(with_sockets(OUTAGE, story))

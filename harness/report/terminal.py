@@ -67,10 +67,13 @@ def _lost(timeline: Timeline) -> Samples:
 
 
 def first_lost_id(timeline: Timeline) -> str:
-    """The id of the first lost request; "" if nothing was lost, or the run has no tag."""
-    lost = _lost(timeline)
-    if not len(lost) or not timeline.started.get("run_tag"):
+    """The id of the first lost request, or else of the first lost socket; "" for neither, or without the run's tag."""
+    lost, tag, sockets = _lost(timeline), timeline.started.get("run_tag"), timeline.sockets
+    if not tag:
         return ""
+    if not len(lost):
+        bad = sockets.lives[sockets.bad] if sockets is not None else ()
+        return f"{tag}-websocket-{int(bad['socket'][bad['ended'].argmin()])}" if len(bad) else ""
     return request_id(timeline, lost[int(lost["intended"].argmin())])
 
 
