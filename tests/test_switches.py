@@ -16,9 +16,10 @@ from harness.errors import ClusterError, ConfigurationError
 from harness.release.switches import Written, managers
 from harness.release.switches.chart import chart, split
 from harness.release.switches.helm import HelmSwitch
-from harness.release.switches.ingress import IngressSwitch, _backends
+from harness.release.switches.ingress import IngressSwitch
 from harness.release.switches.known import KNOWN, Means, named
 from harness.release.switches.kustomize import KustomizeSwitch
+from harness.release.switches.own_services import backends
 from harness.release.switches.selector import MANAGER, AppliedSelectorSwitch, SelectorSwitch, TwoStepSwitch
 from harness.report import switches as table
 from tests.conftest import Programs
@@ -97,11 +98,14 @@ class WithIngress(FakeKube):
         super().__init__()
         self.item = item
 
-    def ingress(self, namespace: str, name: str) -> dict[str, Any]:
+    def get_object(self, namespace: str, resource: str, group: str, name: str) -> dict[str, Any]:
+        assert (resource, group) == ("ingresses", "networking.k8s.io/v1")
         held = {"manager": self.manager, "fieldsV1": {"f:spec": {"f:rules": {}}}}
         return {**self.item, "metadata": {"name": name, "managedFields": [held]}}
 
-    def patch_ingress(self, namespace: str, name: str, body: dict[str, Any], manager: str) -> str:
+    def patch_object(
+        self, namespace: str, resource: str, group: str, name: str, body: dict[str, Any], manager: str
+    ) -> str:
         self.manager = manager
         self.item = {**self.item, "spec": {**self.item["spec"], **body["spec"]}}
         return "9"
@@ -136,7 +140,7 @@ def test_the_ingress_leads_to_a_side_s_own_service(tmp_path: Path) -> None:
     switch = IngressSwitch(kube.kube, "ns", config)
     *_, kube.item, both = switch.prepare(given)
     assert both["metadata"]["name"] == "shop-both"
-    assert [backend["name"] for backend in _backends(both["spec"])] == ["shop-blue", "shop-green"]
+    assert [backend["name"] for backend in backends(both["spec"])] == ["shop-blue", "shop-green"]
     assert both["spec"]["rules"][0]["host"] == "ns.both.invalid"
     assert given == objects()
     (path,) = kube.item["spec"]["rules"][0]["http"]["paths"]

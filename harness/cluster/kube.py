@@ -200,15 +200,6 @@ class Kube:
         after = self._api.patch(path, body, APPLY, fieldManager=manager, force="true")
         return str(after["metadata"]["resourceVersion"])
 
-    def ingress(self, namespace: str, name: str) -> Json:
-        """The Ingress as the server holds it."""
-        return self._api.get(f"{_in(namespace, 'ingresses', 'networking.k8s.io/v1')}/{segment(name)}")
-
-    def patch_ingress(self, namespace: str, name: str, body: Json, manager: str) -> str:
-        """Change an Ingress by exactly one request; returns its resource version after that."""
-        path = f"{_in(namespace, 'ingresses', 'networking.k8s.io/v1')}/{segment(name)}"
-        return str(self._api.patch(path, body, fieldManager=manager)["metadata"]["resourceVersion"])
-
     def service_endpoints(self, namespace: str, service: str) -> tuple[Endpoint, ...]:
         """The Service's endpoints now."""
         query: dict[str, str | int] = {"labelSelector": f"kubernetes.io/service-name={service}"}
@@ -273,6 +264,15 @@ class Kube:
         """All objects of one resource, e.g. ``("deployments", "apps/v1")``, whose labels match ``selector``."""
         query: dict[str, str | int] = {"labelSelector": selector} if selector else {}
         return list(self._api.get(_in(namespace, resource, group), query)["items"])
+
+    def get_object(self, namespace: str, resource: str, group: str, name: str) -> Json:
+        """One object, e.g. of ``("ingresses", "networking.k8s.io/v1")``, as the server holds it."""
+        return self._api.get(f"{_in(namespace, resource, group)}/{segment(name)}")
+
+    def patch_object(self, namespace: str, resource: str, group: str, name: str, body: Json, manager: str) -> str:
+        """Change one object by exactly one request, a merge patch; returns its resource version after that."""
+        path = f"{_in(namespace, resource, group)}/{segment(name)}"
+        return str(self._api.patch(path, body, fieldManager=manager)["metadata"]["resourceVersion"])
 
     def dump(self, namespace: str, folder: Path, selector: str = "") -> tuple[str, ...]:
         """Write the namespace's state below ``folder`` (see ``harness.cluster.dump``); returns what couldn't be had."""
