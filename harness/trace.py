@@ -61,8 +61,9 @@ def _samples(timeline: Timeline, ident: str) -> Iterator[str]:
 
 def _sockets(timeline: Timeline, ident: str) -> Iterator[str]:
     """Each connection that one WebSocket had: its id stays the same over all of them."""
-    sockets = timeline.sockets
-    for life in _lives(timeline, ident) if sockets is not None else ():
+    if (sockets := timeline.sockets) is None:
+        return
+    for life in _lives(timeline, ident):
         end = ENDS[int(life["end"])] if int(life["end"]) < len(ENDS) else "?"
         told = "" if end in ("open", "done") else f" ({sockets.told(life)})"
         said = [end + told, *(sockets.text(int(life[key])) for key in ("revision", "pod") if life[key])]

@@ -72,8 +72,10 @@ def first_lost_id(timeline: Timeline) -> str:
     if not tag:
         return ""
     if not len(lost):
-        bad = sockets.lives[sockets.bad] if sockets is not None else ()
-        return f"{tag}-websocket-{int(bad['socket'][bad['ended'].argmin()])}" if len(bad) else ""
+        if sockets is None or not sockets.bad.any():
+            return ""
+        bad = sockets.lives[sockets.bad]
+        return f"{tag}-websocket-{int(bad['socket'][bad['ended'].argmin()])}"
     return request_id(timeline, lost[int(lost["intended"].argmin())])
 
 
