@@ -231,6 +231,34 @@ def test_every_workflow_is_yaml_with_jobs_that_end() -> None:
             assert job["steps"], file
 
 
+@pytest.mark.parametrize("worse", [False, True])
+def test_the_nightly_run_is_held_against_the_last_good_one_and_only_a_good_one_is_kept(
+    tmp_path: Path, worse: bool
+) -> None:
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"]["nightly"]["steps"]
+    restore, save = (
+        next(one for one in steps if f"cache/{word}@" in one.get("uses", "")) for word in ("restore", "save")
+    )
+    assert restore["with"]["path"] == save["with"]["path"] == "last-good"
+    assert save["with"]["key"].startswith(restore["with"]["restore-keys"])
+    compare, keep = (next(one for one in steps if word in one.get("run", "")) for word in ("compare", "cp -L"))
+    told = [steps.index(one) for one in (restore, compare, keep, save)]
+    assert told == sorted(told) and "if" not in keep and "if" not in save and compare["shell"] == "bash"
+    (tmp_path / "bluegreen").write_text(f"#!/bin/sh\necho compared\nexit {int(worse)}\n")
+    (tmp_path / "bluegreen").chmod(0o755)
+    (tmp_path / "artifacts" / "latest").mkdir(parents=True)
+    (tmp_path / "artifacts" / "verdict.json").write_text("{}")
+    (tmp_path / "artifacts" / "latest" / "verdict.json").symlink_to("../verdict.json")
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    script = f"{compare['run']}\n{keep['run']}"
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == int(worse)
+    assert (tmp_path / "summary.md").read_text() == "compared\n"
+    assert (tmp_path / "last-good" / "verdict.json").is_file() is not worse
+
+
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 
 
