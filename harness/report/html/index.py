@@ -126,7 +126,7 @@ def scenarios(document: Document) -> Html:
         )
         for number, one in numbered
     ]
-    heads = ("scenario", "verdict", "promise", "took", "lost", "of", "first new ms", "longest gap ms")
+    heads = ("scenario", "verdict", "promise", "took", "lost", "of", "slowest switch ms", "longest gap ms")
     made = table("Scenarios", heads, rows, figures=(3, 4, 5, 6, 7), cls="scenarios")
     return el("section", el("h2", "Scenarios", id="scenarios"), made)
 
