@@ -118,7 +118,7 @@ def test_a_second_attempts_properties_take_the_place_of_the_firsts() -> None:
 
 def test_the_summary_is_short_and_begins_with_what_failed() -> None:
     lines = markdown.summary(BOTH).splitlines()
-    assert lines[0] == "## ❌ Blue-green verdict: fail (1 of 2 scenarios)"
+    assert lines[0] == "## ❌ Blue-green verdict: fail (1 of 2 scenarios; harness errors: 1)"
     rows = [line for line in lines if line.startswith("| ")][1:]
     assert rows[0].startswith('| ❌ fail | test\\_x.py::test\\_"odd\\|\\\\name" \\[ingress\\] | 54 of ')
     assert rows[1].startswith("| ✅ pass | ")

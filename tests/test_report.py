@@ -180,5 +180,5 @@ def test_the_summary_says_why_a_scenario_is_inconclusive() -> None:
 def test_the_summary_names_what_broke_in_the_harness() -> None:
     made = shown(document(errors=("test_x.py::test_y: no engine",), verdict="inconclusive"))
     assert "harness      test_x.py::test_y: no engine" in made.lines
-    assert "verdict: inconclusive (0 of 0 scenarios)" in made.lines
+    assert "verdict: inconclusive (0 of 0 scenarios; harness errors: 1)" in made.lines
     assert "evidence: artifacts/run" in made.lines

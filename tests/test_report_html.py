@@ -484,6 +484,15 @@ def test_show_prints_the_newest_report_and_builds_a_missing_one(
     assert capsys.readouterr().out == f"{(folder / 'report.html').resolve()}\n"
 
 
+def test_show_finds_the_newest_report_where_no_run_was_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, document = run(tmp_path, [("test_back", BACK, {})])
+    assert files.write_report(folder, document) is not None
+    assert main(["show", "--print", "--artifacts", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("20261127-110000-aaab", "did you mean 20261127-110000-aaaa?"), ("zzz", "there is 20261127-110000-aaaa in")],

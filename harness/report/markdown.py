@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from harness.report.terminal import finding_line
+from harness.report.terminal import finding_line, unjudged
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 ROWS: Final = 50
@@ -23,7 +23,10 @@ def summary(document: Mapping[str, Any]) -> str:
     records: Sequence[Mapping[str, Any]] = sorted(document["scenarios"], key=lambda one: _ORDER.index(one["verdict"]))
     good = sum(1 for record in records if record["verdict"] == "pass")
     verdict = document["verdict"]
-    lines = [f"## {_SIGNS[verdict]} Blue-green verdict: {verdict} ({good} of {len(records)} scenarios)", ""]
+    lines = [
+        f"## {_SIGNS[verdict]} Blue-green verdict: {verdict} ({good} of {len(records)} scenarios{unjudged(document)})",
+        "",
+    ]
     lines += [f"- harness error: {text(error)}" for error in document["harness_errors"]]
     if document["harness_errors"]:
         lines.append("")

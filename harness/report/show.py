@@ -27,6 +27,10 @@ def find(root: Path, run: str) -> Path:
             return newest.resolve()
         if (root / "latest" / "verdict.json").exists():
             return _of((root / "latest" / "verdict.json").resolve().parent)
+        if pages := sorted(
+            root.glob(f"*/{NAME}")
+        ):  # of runs that were interrupted, say: none is the latest finished one
+            return pages[-1].resolve()
         raise ConfigurationError(f"no run has a report in {root}", "run pytest scenarios/ first, or give --artifacts")
     given = Path(run)
     if given.is_file() and given.suffix == ".html":

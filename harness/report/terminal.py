@@ -136,6 +136,11 @@ def scenario_line(record: Mapping[str, Any]) -> str:
     return text
 
 
+def unjudged(document: Mapping[str, Any]) -> str:
+    """What stands behind "8 of 8 scenarios" where the harness broke, so that it doesn't read as all."""
+    return f"; harness errors: {len(document['harness_errors'])}" if document["harness_errors"] else ""
+
+
 def summary(
     reporter: Any, document: Mapping[str, Any], folder: Path, arguments: Sequence[str], notes: Sequence[str] = ()
 ) -> None:
@@ -166,7 +171,10 @@ def summary(
     verdict = document["verdict"]
     total = len(document["scenarios"])
     reporter.write_line("")
-    reporter.write_line(f"verdict: {verdict} ({good} of {total} scenarios)", bold=True, **{_COLORS[verdict]: True})
+    rest = unjudged(document)
+    reporter.write_line(
+        f"verdict: {verdict} ({good} of {total} scenarios{rest})", bold=True, **{_COLORS[verdict]: True}
+    )
     cutovers = sum(record["cutovers"] for record in document["scenarios"])
     if cutovers:
         reporter.write_line(f"evidence: {cutovers} cutovers and rollbacks; {folder}")
