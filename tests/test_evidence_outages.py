@@ -56,6 +56,14 @@ def test_a_refused_outage_is_bracketed_tightly() -> None:
     assert one.high_ns is not None and one.high_ns - one.low_ns <= 2 * FRESH_LINE + 2 * 2 * MS + 5 * MS
 
 
+def test_a_pod_that_users_are_pointed_at_while_it_stalls_is_bounded_by_the_move() -> None:
+    world = World(flips=[Flip(4)], downs=[Down(4.0, 6.0, stall=True, pod=0)], classes=("fresh",))
+    (one,) = (one for one in told(play(world), "fresh") if one.pod == "green-0")
+    assert one.since_ns == at(4.0) and one.high_ns is not None
+    assert one.low_ns <= 2.0 * 1e9 <= one.high_ns + 50 * MS
+    assert one.high_ns <= 2.1 * 1e9, "users were pointed at it only then"
+
+
 @given(st.integers(10, 150), st.integers(0, 100_000))
 @settings(max_examples=60)
 def test_requests_that_overlap_and_overtake_each_other_are_bracketed(length_ms: int, seed: int) -> None:

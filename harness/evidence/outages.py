@@ -43,6 +43,7 @@ class Outage:
         stall: nothing failed, answers came late.
         since_ns: send of the last request that was answered before it, where `high_ns` counts from; None where the
             record doesn't tell.
+        until_ns: end of the first one that was answered after it; None where there is none.
 
     """
 
@@ -57,6 +58,7 @@ class Outage:
     start_ns: int = 0
     stall: bool = False
     since_ns: int | None = None
+    until_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,19 @@ def _near(timeline: Timeline, name: str, lines: _Lines, first: int, last: int) -
     while True:
         low, high = max(0, first - margin), min(len(lines.sent), last + 1 + margin)
         told = _describe(timeline, name, lines.only(slice(low, high)), first - low, last - low)
-        if all(outage.high_ns is not None for outage in told) or (low == 0 and high == len(lines.sent)):
+        if all(outage.high_ns is not None for outage in told):
             return told
+        if low == 0 and high == len(lines.sent):
+            return [_asked_since(timeline, outage) for outage in told]
         margin *= 16
+
+
+def _asked_since(timeline: Timeline, outage: Outage) -> Outage:
+    """A pod that had answered nobody was asked from the last move on, so its outage began no earlier."""
+    moves = [move.sent_ns for move in timeline.moves() if move.sent_ns is not None and move.sent_ns <= outage.start_ns]
+    if not outage.pod or outage.since_ns is not None or outage.until_ns is None or not moves:
+        return outage
+    return replace(outage, since_ns=moves[-1], high_ns=outage.until_ns - moves[-1])
 
 
 def _spells(spec: ClassSpec, lines: _Lines) -> Iterator[tuple[int, int]]:
@@ -259,6 +271,7 @@ def _bracket(name: str, lines: _Lines, run: Indexes, *, partial: bool = False) -
         start_ns=first_sent if lines.stall else first_end,
         stall=lines.stall,
         since_ns=int(before.max()) if len(before) else None,
+        until_ns=until,
     )
 
 
