@@ -253,7 +253,7 @@ def test_a_new_pod_has_no_processor_time_left(release: Release, load: Load, faul
 
 
 @pytest.mark.nightly
-@pytest.mark.promises(outage(ALL, at_most=6.0), only(NEW, after=CUTOVER, within=2.0))
+@pytest.mark.promises(outage(ALL, at_most=8.0), only(NEW, after=CUTOVER, within=2.0))
 @pytest.mark.beyond("pod-out-of-memory")
 def test_a_new_pod_runs_out_of_memory_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
     """The kernel kills it at its limit, and the kubelet starts it again."""

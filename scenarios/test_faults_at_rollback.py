@@ -114,7 +114,7 @@ def test_users_notice_nothing_of_it(release: Release, load: Load, faults: Faults
             lambda release: fill_memory(release.idle),
             10,
             id="pod-out-of-memory",
-            marks=[pytest.mark.beyond("pod-out-of-memory"), pytest.mark.promises(outage(ALL, at_most=6.0), BACK)],
+            marks=[pytest.mark.beyond("pod-out-of-memory"), pytest.mark.promises(outage(ALL, at_most=8.0), BACK)],
         ),
         pytest.param(
             ROLLBACK - ms(100),

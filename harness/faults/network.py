@@ -76,7 +76,9 @@ def cut_nodes(node: str, other: str, how: How = "drop", which: Which = "new") ->
             f"-m comment --comment bluegreen-{ident} -j {verdict}"
             for chain, target in (("FORWARD", pods), ("OUTPUT", pods), ("OUTPUT", address))
         ]
-        go = " && ".join(f"iptables -w 5 -I {rule}" for rule in rules)
+        # all of them by one program, at once: one after the other they take an eighth of a second
+        lines = "\n".join(["*filter", *(f"-I {rule}" for rule in rules), "COMMIT"])
+        go = f"iptables-restore --noflush --wait=5 <<'RULES'\n{lines}\nRULES"
         heal = "\n".join(f"while iptables -w 5 -D {rule} 2>/dev/null; do :; done" for rule in rules)
 
         def hit() -> int:
