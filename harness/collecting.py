@@ -57,6 +57,17 @@ def parametrize(metafunc: pytest.Metafunc, switches: Sequence[str]) -> None:
     metafunc.parametrize("path", marked, indirect=True)
 
 
+def mutants(items: Sequence[pytest.Item]) -> dict[str, str]:
+    """The scenarios that have to catch a broken release, by node id, with its id; its sound twin's isn't one."""
+    found = {}
+    for item in scenarios(items):
+        marker = item.get_closest_marker("promises")
+        if marker is not None and any(promise.check == "caught" for promise in marker.args):
+            mutant = item.callspec.params.get("mutant") if hasattr(item, "callspec") else None
+            found[item.nodeid] = str(getattr(mutant, "id", item.name))
+    return found
+
+
 def of_no_switch(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The scenarios that --bg-switch leaves out."""
     return [item for item in scenarios(items) if not item.get_closest_marker(EVERY_SWITCH)]

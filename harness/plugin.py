@@ -141,6 +141,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         return True  # nothing runs; the exit code says that nothing was proven
     run = session.config.stash[RUN]
     run.record_junit()
+    run.mutants = collecting.mutants(session.items)
     attendant = session.config.stash[ATTENDANT] = Attendant(session.config)
     session.config.pluginmanager.register(attendant, "bluegreen-attendant")
     guard = session.config.stash[GUARD] = Guard(run.time_limit, run.out_of_time)

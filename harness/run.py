@@ -43,6 +43,7 @@ class RunState:
         self.scenarios: dict[str, dict[str, Any]] = {}
         self.skipped: dict[str, str] = {}
         self.errors: dict[str, str] = {}
+        self.mutants: dict[str, str] = {}
         self.raised: list[BaseException | None] = []
         self.environment: dict[str, Any] = {}
         self.instrument: Instrument | None = None
@@ -141,7 +142,7 @@ class RunState:
         self.run.write_verdict(document, latest=latest)
         from harness.report.files import write_report  # here: a pytest run without scenarios has no use for it
 
-        if mutants := score.document(document["scenarios"]):
+        if mutants := score.document(document["scenarios"], self._unjudged()):
             self.run.write_other("mutants.json", mutants, latest=latest)
         if self._config.getoption("--bg-switch"):
             self.run.write_other("switches.json", switches.document(document["scenarios"]), latest=latest)
@@ -152,6 +153,10 @@ class RunState:
                 self.run.link_latest(path)
         write_report(self.run.folder, document, latest=latest)
         return document
+
+    def _unjudged(self) -> list[str]:
+        """Ids of mutants without a verdict: the harness broke, or the run ended before."""
+        return [one for node_id, one in self.mutants.items() if node_id not in {**self.scenarios, **self.skipped}]
 
     def interrupted(self) -> None:
         """Somebody ended the run: the scenario that ran has evidence and no verdict."""

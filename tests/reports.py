@@ -34,7 +34,8 @@ MUTANTS = {
         {"id": "m5", "source": "M5", "caught_by": "", "expected": "fail", "got": "pass",
          "caught": False, "seconds": 29},
     ],
-    "score": 0.5,
+    "unjudged": ["m6", "m7"],
+    "score": 0.25,
     "false_alarms": {"runs": 20, "alarms": 1},
 }  # fmt: skip
 SPREAD = {"median": 84, "max": 160}

@@ -135,6 +135,14 @@ def test_the_score_and_the_false_alarms() -> None:
     assert score.document([record("", "pass")])["score"] is None
 
 
+def test_a_mutant_without_a_verdict_was_not_caught() -> None:
+    told = score.document([record("no-readiness-probe", "pass"), record("", "pass")], ["a", "b", "c"])
+    assert (told["score"], told["unjudged"]) == (0.25, ["a", "b", "c"])
+    assert len(told["mutants"]) == 1
+    assert score.document([], ["a"])["score"] == 0
+    assert score.document([record("no-readiness-probe", "pass")])["unjudged"] == []
+
+
 def test_the_promise_reads_back_from_the_record() -> None:
     promise = caught("cold-start", by="traffic")
     timeline = Timeline((event(0, "promise.declared", **promise.to_dict()),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -59,6 +60,45 @@ def test_junit_and_metrics_stand_beside_the_verdict(rehearse: Rehearsal) -> None
     )
     moves = rehearse.verdict["scenarios"][0]["moves"]
     assert [one["move"] for one in moves] == ["cutover"] and moves[0]["acknowledged_ms"] == pytest.approx(20)
+
+
+MUTANTS = """
+from types import SimpleNamespace
+from harness.words import caught
+
+def broken(name):
+    marks = pytest.mark.promises(caught("cold-start", by="traffic"))
+    return pytest.param(SimpleNamespace(id=name), id=name, marks=marks)
+
+@pytest.fixture(autouse=True)
+def applied(scenario, mutant):
+    scenario.journal.event("mutant.applied", id=mutant.id, source="M3", expected="cold-start", gate="traffic")
+
+@on_service
+@pytest.mark.parametrize("mutant", [broken(name) for name in ("seen", "absent", "breaks", "ends", "never-begun")])
+def test_caught(release, load, mutant):
+    if mutant.id == "absent":
+        pytest.skip("not this application's")
+    load.play()
+    if mutant.id == "breaks":
+        raise ClusterError("the API server is gone", "look at the control plane")
+    if mutant.id == "ends":
+        raise KeyboardInterrupt
+
+@on_service
+@promised
+@pytest.mark.parametrize("mutant", [SimpleNamespace(id="twin")])
+def test_twin(release, load, mutant):
+    raise AssertionError("the run is over by now")
+"""
+
+
+def test_mutants_without_a_verdict_are_told_and_lower_the_score(rehearse: Rehearsal) -> None:  # noqa: F811
+    rehearse(MUTANTS)
+    (file,) = rehearse.pytester.path.glob("artifacts/2*/mutants.json")
+    told = json.loads(file.read_text())
+    assert [one["id"] for one in told["mutants"]] == ["seen"]
+    assert told["unjudged"] == ["breaks", "ends", "never-begun"]
 
 
 @pytest.mark.parametrize("ci", ["", "true"])

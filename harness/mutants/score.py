@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.checks.caught import got
@@ -31,21 +31,28 @@ def entry(timeline: Timeline, verdict: str, seconds: float) -> dict[str, Any]:
     return {"mutant": told}
 
 
-def document(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """mutants.json as data; empty where no mutant ran.
+def document(records: Iterable[Mapping[str, Any]], unjudged: Sequence[str] = ()) -> dict[str, Any]:
+    """mutants.json as data; empty where no mutant was to run.
 
-    A twin is an alarm where the gate turned red on it. A mutant of which the gate couldn't tell wasn't caught.
+    A twin is an alarm where the gate turned red on it. A mutant of which the gate couldn't tell wasn't caught, and
+    one without a verdict wasn't either: a score over the others alone would say more than was seen.
+
+    Args:
+        records: the run's scenarios.
+        unjudged: ids of mutants that were to be caught and have no record.
+
     """
     kept = [record for record in records if "mutant" in record]
-    if not kept:
+    if not kept and not unjudged:
         return {}
     twins = [record for record in kept if not record["mutant"]["expected"]]
     told = [dict(record["mutant"]) for record in kept if record["mutant"]["expected"]]
-    caught = sum(1 for one in told if one["caught"])
+    caught, total = sum(1 for one in told if one["caught"]), len(told) + len(unjudged)
     return {
         "schema": SCHEMA,
         "mutants": told,
-        "score": caught / len(told) if told else None,
+        "unjudged": list(unjudged),
+        "score": caught / total if total else None,
         "false_alarms": {
             "runs": len(twins),
             "alarms": sum(1 for record in twins if record["verdict"] == "fail"),

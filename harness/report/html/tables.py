@@ -89,10 +89,12 @@ def mutants(document: Mapping[str, Any]) -> Html:
     if alarms:
         said += f"; {alarms.get('alarms', 0)} false alarms in {alarms.get('runs', 0)} runs of the unbroken release"
     said += f", in run {document['run']}" if document.get("run") else ""
+    unjudged = document.get("unjudged") or ()
+    rest = f" {len(unjudged)} without a verdict count as not caught: {', '.join(unjudged)}." if unjudged else ""
     return el(
         "section",
         el("h2", "Mutants: releases that are broken on purpose", id="mutants"),
-        el("p", f"{said}."),
+        el("p", f"{said}.{rest}"),
         table("Mutants", heads, rows, figures=(6,)),
     )
 
