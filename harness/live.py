@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.client.follower import Follower
 from harness.evidence.socket_record import KIND_LIFE, LIFE, OPEN
+from harness.evidence.sockets import bad_ends
 from harness.evidence.store import parse_events
 from harness.evidence.timeline import Event
 from harness.journal import EVENTS_FILE
@@ -52,24 +53,28 @@ class Events:
 
 
 class Sockets:
-    """Counts the open ones in a growing sockets' file: the last word on each is its state."""
+    """Counts the open ones and the losses in a growing sockets' file: the last word on each is its state."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
         self._open: dict[int, bool] = {}
+        self._lost: set[tuple[int, int]] = set()
 
-    def open(self) -> int:
-        """How many are open by what is on disk."""
+    def read(self) -> tuple[int, int]:
+        """How many sockets are open by what is on disk, and how many connections were refused or ended badly."""
         with self._path.open("rb") as file:
             file.seek(self._offset)
             raw = file.read()
         raw = raw[: len(raw) // LIFE.itemsize * LIFE.itemsize]
         self._offset += len(raw)
         records = np.frombuffer(raw, dtype=LIFE)  # every kind has its size
-        for record in records[records["kind"] == KIND_LIFE]:
-            self._open[int(record["socket"])] = int(record["end"]) == OPEN
-        return sum(self._open.values())
+        lives = records[records["kind"] == KIND_LIFE]
+        for life, bad in zip(lives, bad_ends(lives), strict=True):
+            self._open[int(life["socket"])] = int(life["end"]) == OPEN
+            if bad:
+                self._lost.add((int(life["socket"]), int(life["attempt"])))
+        return sum(self._open.values()), len(self._lost)
 
 
 class Feed:
@@ -99,7 +104,9 @@ class Feed:
         for follower in self._samples.values():
             self.progress.samples(follower.read(), follower.strings, follower.classes)
         if self._sockets:
-            self.progress.sockets = sum(one.open() for one in self._sockets.values())
+            told = [one.read() for one in self._sockets.values()]
+            self.progress.sockets = sum(opened for opened, _ in told)
+            self.progress.sockets_lost = sum(lost for _, lost in told)
 
 
 class Live:

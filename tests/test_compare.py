@@ -131,6 +131,23 @@ def test_lost_requests_beyond_chance_are_a_regression() -> None:
     assert changes(*twin) == [("losses", "other", False)]
 
 
+def test_sockets_that_are_cut_beyond_chance_are_a_regression() -> None:
+    def cut(bad: int, lost: int, run: str = "run") -> dict[str, Any]:
+        told = {"bad": bad, "attempts": 100 + bad, "lost": lost, "unacknowledged": 0, "due": 2000, "sent": 2000}
+        return document(scenario("a", around(80), sockets=told), run=run)
+
+    found = sorted(compare(cut(0, 0), cut(50, 60)).changes, key=lambda one: one.what.split(":"))
+    assert [(one.what.split(":")[0], one.regression) for one in found] == [
+        ("websocket", True),
+        ("websocket messages", True),
+    ]
+    assert "0 of 100 (0 to 3.6 %) -> 50 of 150" in found[0].what
+    assert "60 of 4000" in found[1].what
+    assert [one.direction for one in compare(cut(50, 60), cut(0, 0)).changes] == ["better", "better"]
+    assert compare(cut(0, 0), cut(1, 1)).changes == ()
+    assert compare(document(scenario("a", around(80), sockets={})), cut(50, 60)).changes == ()
+
+
 def test_the_moves_that_lost_something_are_compared_as_moves() -> None:
     a, b = (document(scenario("a", around(80, 40), 1, verdict="pass", expect="bounded")) for _ in range(2))
     for number, move in enumerate(a["scenarios"][0]["moves"]):

@@ -127,19 +127,25 @@ def test_a_growing_record_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
 def test_open_sockets_are_counted_by_the_last_word_on_each(tmp_path: Path) -> None:
     path = tmp_path / "sockets-7.bin"
 
-    def life(socket: int, end: int) -> bytes:
-        return struct.pack("<4B2H2I4q4Hq", 16, end, 0, 0, 101, 0, socket, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    def life(socket: int, end: int, code: int = 0, attempt: int = 1) -> bytes:
+        return struct.pack("<4B2H2I4q4Hq", 16, end, 0, 0, 101, code, socket, attempt, *[0] * 9)
 
     path.write_bytes(b"".join(life(one, 0) for one in range(5)) + bytes(64) + life(9, 0)[:30])
     sockets = Sockets(path)
-    assert sockets.open() == 5
-    path.write_bytes(path.read_bytes()[: 6 * 64] + life(2, 2) + life(3, 3))
-    assert sockets.open() == 3
+    assert sockets.read() == (5, 0)
+    ends = [life(2, 2, 1012), life(3, 3), life(4, 2, 1011), life(4, 1, attempt=2), life(4, 1, attempt=3)]
+    path.write_bytes(path.read_bytes()[: 6 * 64] + b"".join(ends))
+    assert sockets.read() == (2, 4)  # a close that asks to come again is no loss; a refusal is one each
+    assert sockets.read() == (2, 4)
+    path.write_bytes(path.read_bytes() + life(4, 0, attempt=4))
+    assert sockets.read() == (3, 4)
     (tmp_path / "events.jsonl").write_bytes(journal(OUTAGE))
     feed = Feed(tmp_path)
     feed.read()
     assert feed.progress.view(at(13)).sockets == 3
-    assert "3 sockets open" in progress.line(feed.progress.view(at(13)))
+    line = progress.line(feed.progress.view(at(13)))
+    assert "3 sockets open" in line
+    assert progress.losses(feed.progress.view(at(13))) == "4 lost (4 websocket)"
 
 
 # -- the screen -------------------------------------------------------------------------------------------------------

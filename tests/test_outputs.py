@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
+from harness.evidence.socket_record import CUT, SERVER
+from harness.evidence.socket_summary import socket_numbers
 from harness.evidence.summary import scenario_record
 from harness.evidence.timeline import Event, Timeline
 from harness.otel import MEND
@@ -22,9 +24,11 @@ from harness.outputs import publish
 from harness.report import junit, markdown, metrics
 from harness.report.artifacts import verdict_document
 from harness.report.spans import spans
+from harness.report.terminal import scenario_line
 from harness.words import nothing_lost
 from tests.conftest import closed_port
 from tests.simulated import Down, Flip, World, event, having, play, without, write
+from tests.simulated_sockets import Close, Story, with_sockets
 
 CALM = play(World(flips=(Flip(4.0), Flip(8.0, move="rollback", to_revision="v1")), slo=0.999))
 OUTAGE = play(World(downs=(Down(6.0, 6.2),)))
@@ -42,6 +46,11 @@ def document(*records: dict[str, Any]) -> dict[str, Any]:
 
 
 BOTH = document(record(CALM), record(OUTAGE, NAMES[1]))
+CLOSES = [Close(0, 3.0, CUT, 1006), Close(1, 3.0), Close(2, 4.0, SERVER, 1011, refusals=2)]
+STORY = Story(closes=CLOSES, lost=[(3, 2)], unacked=[(4, 1), (5, 1)])
+SOCKETS = socket_numbers(with_sockets(CALM, STORY))
+CUT_ONLY = document(record(CALM, sockets=SOCKETS))
+"""Lost no request: two connections cut, two refused, one message that never came, two never acknowledged."""
 
 
 # -- metrics ----------------------------------------------------------------------------------------------------------
@@ -81,6 +90,30 @@ def test_the_metrics_are_a_valid_exposition_of_the_verdict() -> None:
     assert of("error_budget_burn", **calm) == 0
     assert of("longest_gap_seconds", **odd, **{"class": "fresh"}) > 0.15
     assert text.endswith("\n")
+
+
+def test_what_only_sockets_lost_is_in_every_output() -> None:
+    found = parsed(metrics.exposition(CUT_ONLY))
+    base = {"scenario": NAMES[0]}
+    told = {
+        (name, kind): found[f"bluegreen_{name}", frozenset({**base, "kind": kind}.items())]
+        for name, kind in (
+            *(("sockets", "bad"), ("sockets", "attempts"), ("sockets", "count")),
+            *(("socket_messages", "lost"), ("socket_messages", "unacknowledged"), ("socket_messages", "due")),
+        )
+    }
+    assert [told["sockets", kind] for kind in ("bad", "attempts", "count")] == [4, 17, 12]
+    assert [told["socket_messages", kind] for kind in ("lost", "unacknowledged")] == [1, 2]
+    assert told["socket_messages", "due"] == SOCKETS["due"] > 0
+    (one,) = CUT_ONLY["scenarios"]
+    assert junit.properties(one) | {"bluegreen.sockets_lost": "4", "bluegreen.socket_messages_lost": "3"} == (
+        junit.properties(one)
+    )
+    assert "  0 lost of " in scenario_line(one) and ", 4 sockets, 3 messages, burns" in scenario_line(one)
+    assert ", 4 sockets, 3 messages | " in markdown.summary(CUT_ONLY)
+    assert "bluegreen.sockets_lost" not in junit.properties(BOTH["scenarios"][0])
+    for quiet in (BOTH["scenarios"][0], record(CALM, sockets={**SOCKETS, "bad": 0, "lost": 0, "unacknowledged": 0})):
+        assert "socket" not in scenario_line(quiet) + markdown.summary(document(quiet))
 
 
 def test_the_metrics_of_nothing_are_valid_too() -> None:

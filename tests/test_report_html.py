@@ -410,7 +410,8 @@ def test_one_move_stands_beside_the_whole_with_level_lanes(tmp_path: Path) -> No
 
 
 def test_sockets_mutants_and_switches_show_when_they_are_there(tmp_path: Path) -> None:
-    folder, document = run(tmp_path, [("test_back", BACK, {"sockets": {"never_back": 2}})])
+    told = {"never_back": 2, "bad": 5, "lost": 1}
+    folder, document = run(tmp_path, [("test_back", BACK, {"sockets": told})])
     (tmp_path / "latest").mkdir()
     (tmp_path / "20261126-100000-bbbb").mkdir()
     (tmp_path / "20261126-100000-bbbb" / "mutants.json").write_text(json.dumps(MUTANTS))
@@ -421,6 +422,9 @@ def test_sockets_mutants_and_switches_show_when_they_are_there(tmp_path: Path) -
     assert "2 without a verdict count as not caught: m6, m7." in said
     assert "84 (160)" in said and "9.1 (11.0)" in said and "3 (3 fresh)" in said
     assert "never back" in said
+    assert "0, 5 sockets, 1 message" in said  # the index
+    assert re.search(r"0 lost of [\d,]+, 5 sockets, 1 message · first new", said)  # the scenario's own line
+    assert "requests where nothing may be lost; and 5 WebSockets" in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,23 @@ def socket_text(timeline: Timeline) -> str:
     if messages.unacknowledged:
         said.append(f"{messages.unacknowledged} of {messages.sent} messages were never acknowledged")
     return f"websocket: {', '.join(said)}"
+
+
+def lost_sockets(record: Mapping[str, Any]) -> int:
+    """Connections that were refused or ended badly, of a scenario's element of verdict.json."""
+    return int((record.get("sockets") or {}).get("bad") or 0)
+
+
+def lost_messages(record: Mapping[str, Any]) -> int:
+    """Messages that never came or were never acknowledged, likewise."""
+    told = record.get("sockets") or {}
+    return int(told.get("lost") or 0) + int(told.get("unacknowledged") or 0)
+
+
+def lost_text(record: Mapping[str, Any]) -> str:
+    """Both, to stand behind a count of lost requests: ", 49 sockets, 3 messages"; "" where nothing was lost."""
+    said = ((lost_sockets(record), "socket"), (lost_messages(record), "message"))
+    return "".join(f", {count:,} {word}{'s' if count > 1 else ''}" for count, word in said if count)
 
 
 def _counted(kinds: dict[str, int]) -> str:

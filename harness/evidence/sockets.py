@@ -93,10 +93,7 @@ class Sockets:
     @cached_property
     def bad(self) -> Mask:
         """Which lives are losses: refused, cut, silent, nonsense, or closed with a code that isn't clean."""
-        lives = self.lives
-        unclean = (lives["end"] == layout.SERVER) & ~np.isin(lives["code"], CLEAN)
-        others = (layout.REFUSED, layout.CUT, layout.SILENT, layout.NONSENSE)
-        return np.asarray(unclean | np.isin(lives["end"], others))
+        return bad_ends(self.lives)
 
     @cached_property
     def reconnects(self) -> Reconnects:
@@ -217,6 +214,13 @@ def _part_faults(part: SocketPart, lives: Table) -> list[str]:
     opened = len(np.unique(lives["socket"]))
     said += [f"{part.name}: {opened} of {part.sockets} sockets were tried"] if opened != part.sockets else []
     return said
+
+
+def bad_ends(lives: Table) -> Mask:
+    """Which lives, of dtype `LIFE`, are losses, as `Sockets.bad` tells."""
+    unclean = (lives["end"] == layout.SERVER) & ~np.isin(lives["code"], CLEAN)
+    others = (layout.REFUSED, layout.CUT, layout.SILENT, layout.NONSENSE)
+    return np.asarray(unclean | np.isin(lives["end"], others))
 
 
 def keys_of(table: Table, *, with_attempt: bool = False) -> npt.NDArray[np.uint64]:

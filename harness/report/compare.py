@@ -191,6 +191,18 @@ def _losses(name: str, a: Record, b: Record) -> Iterator[_Test]:
         if was[0] or now[0]:
             kind = f"{one}: {share(*was)} -> {share(*now)} lost"
             yield _fisher("losses", name, kind, was, now, judged=_judged(a, b))
+    if not (a.get("sockets") and b.get("sockets")):
+        return
+    for one, lost, of in (("websocket", ("bad",), ("attempts",)),
+                          ("websocket messages", ("lost", "unacknowledged"), ("due", "sent"))):  # fmt: skip
+        was, now = ((_sum(side["sockets"], lost), _sum(side["sockets"], of)) for side in (a, b))
+        if was[0] or now[0]:
+            kind = f"{one}: {share(*was)} -> {share(*now)} lost"
+            yield _fisher("losses", name, kind, was, now, judged=_judged(a, b))
+
+
+def _sum(counts: Mapping[str, Any], names: Iterable[str]) -> int:
+    return sum(int(counts[name]) for name in names)
 
 
 def _counts(counts: Mapping[str, Any]) -> tuple[int, int]:

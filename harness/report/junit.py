@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from _pytest.junitxml import LogXML
 
+from harness.evidence.socket_summary import lost_messages, lost_sockets
+
 NAME = "junit.xml"
 PREFIX = "bluegreen."
 
@@ -45,6 +47,8 @@ def properties(record: Mapping[str, Any]) -> dict[str, str]:
         "verdict": record["verdict"],
         "issued": samples["issued"],
         "lost": samples["failed"] + samples["unknown"],
+        "sockets_lost": lost_sockets(record) if record.get("sockets") else None,
+        "socket_messages_lost": lost_messages(record) if record.get("sockets") else None,
         "retriable": samples["retriable"],
         "first_new_ms": (record.get("cutover") or {}).get("first_new_ms"),
         "rollback_first_new_ms": (record.get("rollback") or {}).get("first_new_ms"),

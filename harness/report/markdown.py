@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from harness.evidence.socket_summary import lost_text
 from harness.report.terminal import finding_line, unjudged
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -59,7 +60,7 @@ def _row(record: Mapping[str, Any]) -> str:
     cells = [
         f"{_SIGNS[record['verdict']]} {record['verdict']}",
         text(short(record["id"])),
-        f"{samples['failed'] + samples['unknown']:,} of {samples['issued']:,}",
+        f"{samples['failed'] + samples['unknown']:,} of {samples['issued']:,}{lost_text(record)}",
         "" if first is None else f"{first:.0f} ms",
         "" if gap is None else f"{gap:.0f} ms",
     ]

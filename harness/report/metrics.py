@@ -18,6 +18,8 @@ _HELP: Final[Mapping[str, str]] = {
     "bluegreen_scenario_verdict": "1 for the scenario's verdict, 0 for the others.",
     "bluegreen_scenario_seconds": "How long the scenario took.",
     "bluegreen_requests": "Requests on the wire by class and outcome; lost = failed + unknown.",
+    "bluegreen_sockets": "WebSocket connections; bad: refused, or ended badly.",
+    "bluegreen_socket_messages": "Messages over WebSockets; lost: never came, unacknowledged: sent and never answered.",
     "bluegreen_loss_rate_upper_95": "Upper bound of the loss rate, 95 %, Clopper-Pearson.",
     "bluegreen_cutovers": "Cutovers and rollbacks under load.",
     "bluegreen_milestone_seconds": "From the move's send to a milestone, the latest over all such moves.",
@@ -25,6 +27,8 @@ _HELP: Final[Mapping[str, str]] = {
     "bluegreen_lag_p99_seconds": "The generator's lag, 99th percentile.",
     "bluegreen_error_budget_burn": "Share of the error budget that was spent (--bg-slo).",
 }
+_SOCKETS: Final = ("count", "attempts", "bad", "reconnects", "never_back")
+_MESSAGES: Final = ("due", "received", "lost", "doubled", "disordered", "foreign", "sent", "again", "unacknowledged")
 
 Labels = Mapping[str, str]
 _Row = tuple[str, Labels, float]
@@ -64,6 +68,11 @@ def _of_scenario(record: Mapping[str, Any], base: Labels) -> Iterator[_Row]:
     for name, counts in record["samples"]["by_class"].items():
         for outcome in ("ok", "failed", "unknown"):
             yield "bluegreen_requests", {**base, "class": name, "outcome": outcome}, float(counts[outcome])
+    sockets = record.get("sockets") or {}
+    for metric, kinds in (("bluegreen_sockets", _SOCKETS), ("bluegreen_socket_messages", _MESSAGES)):
+        for kind in kinds:
+            if kind in sockets:
+                yield metric, {**base, "kind": kind}, float(sockets[kind])
     yield "bluegreen_loss_rate_upper_95", base, float(record["loss_rate_upper_95"])
     yield "bluegreen_cutovers", base, float(record["cutovers"])
     for move in ("cutover", "rollback"):

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.evidence.losses import USER_CLASSES, lost_mask
 from harness.evidence.samples import FLAG_RETRIABLE, OK, UNSENT, Samples
+from harness.evidence.sockets import CLASS
 from harness.evidence.timeline import SECOND, Event
 
 BUCKET_NS: Final = SECOND // 4
@@ -35,7 +36,8 @@ class View:
         elapsed_s: seconds since the scenario began.
         sent: requests handed to the wire that have an outcome.
         rates: answers per second by revision, over the last two seconds.
-        lost: lost requests by class that count at the run's level; a class that lost nothing has no entry.
+        lost: lost requests by class that count at the run's level, and WebSocket connections that were refused or ended
+            badly; a class that lost nothing has no entry.
         retriable: losses that the level lets pass, by class.
         gap_ms: longest time without a good answer, less the time between two requests; the running one included.
         gap_class: the class that had it; "" for none.
@@ -87,6 +89,7 @@ class Progress:
     _answers: deque[tuple[int, Counter[str]]] = field(default_factory=deque)
     _gaps: dict[str, _Gap] = field(default_factory=dict)
     sockets: int | None = None
+    sockets_lost: int = 0
 
     def event(self, event: Event) -> None:
         """Take in one event."""
@@ -156,6 +159,7 @@ class Progress:
             if last - RATE_BUCKETS <= bucket < last:
                 rates.update(counts)
         span = RATE_BUCKETS * BUCKET_NS / 1e9
+        lost = {**self._lost, CLASS: self.sockets_lost}
         gap_ms, gap_class = 0.0, ""
         for name, gap in self._gaps.items():
             running = (
@@ -170,7 +174,7 @@ class Progress:
             elapsed_s=max(0.0, (now_ns - self._began) / 1e9) if self._began else 0.0,
             sent=sum(self._sent.values()),
             rates={name: rates[name] / span if self._loaded else 0.0 for name in sorted(rates)},
-            lost={name: count for name, count in self._lost.items() if count},
+            lost={name: count for name, count in lost.items() if count},
             retriable={name: count for name, count in self._retriable.items() if count},
             gap_ms=gap_ms,
             gap_class=gap_class,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from harness.evidence.milestones import milestones
+from harness.evidence.socket_summary import lost_sockets
 from harness.evidence.timeline import Timeline
 
 Attribute = str | bool | int | float
@@ -67,6 +68,7 @@ def spans(timeline: Timeline, record: Mapping[str, Any]) -> list[Span]:
             "bluegreen.path": str(record["path"]),
             "bluegreen.requests.issued": int(samples["issued"]),
             "bluegreen.requests.lost": int(samples["failed"] + samples["unknown"]),
+            "bluegreen.sockets.lost": lost_sockets(record),
         },
         events=tuple((one.t + offset, one.name, attributes(one.fields)) for one in timeline.named(*_EVENTS)),
         error=", ".join(failed) if record["verdict"] == "fail" else "",

@@ -11,7 +11,7 @@ from harness.evidence import tails
 from harness.evidence.losses import all_judged, lost_mask
 from harness.evidence.requests import request_id
 from harness.evidence.samples import ERRORS, Samples
-from harness.evidence.socket_summary import socket_text
+from harness.evidence.socket_summary import lost_text, socket_text
 
 if TYPE_CHECKING:
     from harness.evidence.timeline import Timeline
@@ -124,6 +124,7 @@ def scenario_line(record: Mapping[str, Any]) -> str:
     text = f"{record['verdict']:<12} {record['id'].rsplit('/', 1)[-1]}  {lost} lost of {samples['issued']}"
     if samples["retriable"]:
         text += f" ({samples['retriable']} retriable, level {record['level']})"
+    text += lost_text(record)
     slo = record.get("slo")
     if slo and slo["burn"] is not None:
         text += f", burns {slo['burn']:.2f} of its error budget ({100 * slo['target']:.6g} %)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.evidence.socket_summary import lost_sockets, lost_text
 from harness.report.html import numbers
 from harness.report.html.details import lost_of, retriable_of
 from harness.report.html.markup import Html, el
@@ -61,6 +62,8 @@ def _key_figures(document: Document) -> Html:
     lost = sum(lost_of(one) - _allowed(one) for one in strict)
     allowed = sum(_allowed(one) for one in strict)
     beside = f"; {numbers.count(allowed)} more may be sent again by any client" if allowed else ""
+    cut = sum(lost_sockets(one) for one in strict)
+    beside += f"; and {numbers.count(cut)} WebSockets" if cut else ""
     firsts = [_first(one) for one in records]
     slowest = max((first for first in firsts if first is not None), default=None)
     moves = sum(int(one.get("cutovers") or 0) for one in records)
@@ -119,7 +122,7 @@ def scenarios(document: Document) -> Html:
             chip(str(one.get("verdict"))),
             EXPECTS.get(str(one.get("expect")), ""),
             numbers.seconds(one.get("seconds")),
-            numbers.count(lost_of(one)),
+            numbers.count(lost_of(one)) + lost_text(one),
             numbers.count((one.get("samples") or {}).get("issued")),
             numbers.ms(_first(one)),
             numbers.ms((one.get("gaps") or {}).get("all")),

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from harness.evidence.socket_summary import lost_text
 from harness.evidence.timeline import Timeline
 from harness.report.html import details, numbers
 from harness.report.html.chart import charts, scene
@@ -73,7 +74,8 @@ def section(record: Record, timeline: Timeline | None, number: int, *, opened: b
 
 
 def _short(record: Record) -> str:
-    said = [f"{told_lost(record)} lost of {numbers.count((record.get('samples') or {}).get('issued'))}"]
+    issued = numbers.count((record.get("samples") or {}).get("issued"))
+    said = [f"{told_lost(record)} lost of {issued}{lost_text(record)}"]
     for key, word in (("cutover", "first new"), ("rollback", "back after")):
         first = (record.get(key) or {}).get("first_new_ms")
         if first is not None:
