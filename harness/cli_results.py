@@ -18,8 +18,11 @@ def add(commands: Any) -> list[argparse.ArgumentParser]:
     compare = commands.add_parser(
         "compare", help="what changed between two runs beyond noise; exit code 1 for a regression", allow_abbrev=False
     )
-    compare.add_argument("before", metavar="A", type=Path, help="the good run: its folder, or a verdict.json")
+    compare.add_argument("before", metavar="A", type=Path, help="the good run: its id, folder, or verdict.json")
     compare.add_argument("after", metavar="B", type=Path, help="the run in question, likewise")
+    compare.add_argument(
+        "--artifacts", type=Path, default=Path("artifacts"), metavar="FOLDER", help="where the ids are"
+    )
     compare.add_argument("--format", choices=FORMATS, default="text", help="of the output (default text)")
     trace = commands.add_parser("trace", help="follow one request through a stored run", allow_abbrev=False)
     trace.add_argument("run", type=Path, help="a run's or a scenario's folder below artifacts/")
@@ -42,11 +45,18 @@ def _compare(chosen: argparse.Namespace) -> int:
     from harness.report.compare_text import FORMATS as WRITERS
 
     try:
-        found = compare(document(chosen.before), document(chosen.after))
+        found = compare(*(document(_folder(chosen.artifacts, run)) for run in (chosen.before, chosen.after)))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigurationError(f"one of the two is no whole verdict: {error!r}", "give what a run wrote") from error
     print(WRITERS[chosen.format](found))
     return EXIT_FAIL if found.regressed else EXIT_PASS
+
+
+def _folder(root: Path, run: Path) -> Path:
+    """What was given, if it is there or reads as a path; else the run of that id, as `show` finds it."""
+    from harness.report.show import named
+
+    return run if run.exists() or len(run.parts) != 1 or run.suffix else named(root, str(run))
 
 
 def _trace(chosen: argparse.Namespace) -> int:

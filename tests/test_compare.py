@@ -214,7 +214,7 @@ def test_an_interval_leaves_a_fortieth_on_either_side(total: int, share: float) 
 
 
 def stored(folder: Path, found: dict[str, Any]) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "verdict.json").write_text(json.dumps(found))
     return folder
 
@@ -229,6 +229,26 @@ def test_the_exit_code_tells_a_regression(tmp_path: Path, capsys: pytest.Capture
     assert "REGRESSION  scenario   test_x.py::b[service]  no longer judged (was pass)" in out
     assert out.endswith("verdict: 1 regression\n")
     assert main(["compare", str(bad), str(good)]) == 0
+
+
+def test_a_run_is_found_by_its_id_as_show_finds_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(tmp_path / "artifacts" / "20261128-100000-aaaa", GOOD)
+    stored(tmp_path / "artifacts" / "20261129-100000-bbbb", {**GOOD, "run": "later"})
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "20261128-100000-aaaa", "artifacts/20261129-100000-bbbb"]) == 0
+    assert capsys.readouterr().out.startswith("A: good\nB: later\n")
+    assert main(["compare", "20261128", "20261129"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "2026", "20261129"]) == 4
+    assert "several runs begin with 2026" in capsys.readouterr().err
+    assert main(["compare", "20261128-100000-aaab", "20261129"]) == 4
+    assert "did you mean 20261128-100000-aaaa?" in capsys.readouterr().err
+    monkeypatch.chdir("/")
+    assert main(["compare", "20261128", "20261129", "--artifacts", str(tmp_path / "artifacts")]) == 0
+    assert main(["compare", "20261128", "none/such", "--artifacts", str(tmp_path / "artifacts")]) == 4
+    assert "none/such can't be read: No such file" in capsys.readouterr().err
 
 
 def test_for_machines_and_for_a_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

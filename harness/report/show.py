@@ -37,14 +37,28 @@ def find(root: Path, run: str) -> Path:
         return given.resolve()
     if given.is_dir():
         return _of(given.resolve())
+    return _of(named(root, run).resolve())
+
+
+def named(root: Path, run: str) -> Path:
+    """The folder of a run, by its id or the beginning of one.
+
+    Args:
+        root: the folder artifacts/.
+        run: as a person gives it.
+
+    Raises:
+        ConfigurationError: there is none, or several begin so.
+
+    """
     runs = (
         sorted(path.name for path in root.iterdir() if path.is_dir() and path.name != "latest") if root.is_dir() else []
     )
-    named = [name for name in runs if name.startswith(run)]
-    if len(named) == 1 or run in named:
-        return _of((root / (run if run in named else named[0])).resolve())
-    if named:
-        raise ConfigurationError(f"several runs begin with {run}", f"one of {', '.join(named[:8])}")
+    found = [name for name in runs if name.startswith(run)]
+    if len(found) == 1 or run in found:
+        return root / (run if run in found else found[0])
+    if found:
+        raise ConfigurationError(f"several runs begin with {run}", f"one of {', '.join(found[:8])}")
     near = difflib.get_close_matches(run, runs, 1, 0.4)
     mend = f"did you mean {near[0]}?" if near else f"there is {', '.join(runs[-3:]) or 'no run'} in {root}"
     raise ConfigurationError(f"no run is called {run}", mend)
