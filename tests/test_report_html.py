@@ -21,7 +21,7 @@ from harness.evidence.outages import outages
 from harness.evidence.samples import FAILED, OK
 from harness.evidence.timeline import SECOND, Timeline
 from harness.report import files
-from harness.report.html import index, lanes, marks, numbers, series
+from harness.report.html import details, index, lanes, marks, numbers, series
 from harness.report.html import scenario as scenario_page
 from harness.report.html.chart import PANELS, WHOLE, chosen, scene
 from harness.report.html.markup import Html, el, esc
@@ -400,6 +400,29 @@ def test_many_moves_have_a_panel_where_it_tells_most_and_a_note(tmp_path: Path) 
     assert "4 of 12 moves have a panel" in Reader(text).said()
     assert text.count('<figure class="chart"') == PANELS + 1
     assert "12. rollback to v1" in text
+
+
+def test_of_many_stalls_the_longest_are_listed_and_the_rest_is_counted() -> None:
+    def stall(ms: float | None, cls: str = "fresh") -> dict[str, Any]:
+        return {"class": cls, "low_ms": 1.0, "high_ms": ms, "phase": "before cutover 1"}
+
+    several = [stall(40), stall(None, "busy"), stall(300)]
+    rows = re.findall(r"not bounded|[\d,]+ ms(?=</td><td>before)", str(details.outages({"outages": several}, None)))
+    assert rows == ["not bounded", "300 ms", "40 ms"]
+    text = str(details.outages({"outages": [stall(100 + one) for one in range(94)]}, None))
+    rows = re.findall(r"[\d,]+ ms(?=</td><td>before)", text)
+    assert rows == [f"{193 - one} ms" for one in range(20)]
+    assert "Outages and stalls (94)" in text and "The longest 20; 74 more in verdict.json." in text
+    few = str(details.outages({"outages": [stall(100 + one) for one in range(20)]}, None))
+    assert "Outages and stalls (20)" in few and "verdict.json" not in few
+
+
+def test_an_outages_time_goes_with_its_row(tmp_path: Path) -> None:
+    found = play(World(downs=(Down(4.5, 4.6), Down(8, 8.4))))
+    text = built(tmp_path, ("test_two", found, {}))
+    (part,) = re.findall(r"Outages and stalls, with both bounds</caption>(.*?)</table>", text)
+    times = [float(one) for one in re.findall(r"\+([\d.]+) s</td>", part)]
+    assert max(times) == times[0] == pytest.approx(4, abs=0.1)  # the longer one is the later one
 
 
 def test_one_move_stands_beside_the_whole_with_level_lanes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ LOSSES = 60
 EVENTS = 250
 FEW = 8
 """Outages that are listed at once; more are folded."""
+LONGEST = 20
+"""Outages that are listed at all; a service that hangs again and again has a hundred, and nobody reads them."""
 Record = Mapping[str, Any]
 
 
@@ -134,7 +137,7 @@ def moves(record: Record, timeline: Timeline | None) -> Html | None:
 
 
 def outages(record: Record, one: Scene | None) -> Html | None:
-    """Each outage and each stall of each class."""
+    """The longest outages and stalls of all classes, by their upper bounds; one without a bound comes first."""
     found = list(record.get("outages") or ())
     if not found:
         return None
@@ -148,13 +151,20 @@ def outages(record: Record, one: Scene | None) -> Html | None:
             "not bounded" if outage.get("high_ms") is None else f"{numbers.ms(outage['high_ms'])} ms",
             outage.get("phase", ""),
         )
-        for number, outage in enumerate(found)
+        for number, outage in sorted(enumerate(found), key=lambda item: -_most(item[1]))[:LONGEST]
     ]
     heads = ("class", "from the switch", "at least", "at most", "where")
-    made = table("Outages and stalls, with both bounds", heads, rows, figures=(1, 2, 3))
-    if len(rows) <= FEW:
+    made = table("Outages and stalls, with both bounds", heads, rows, figures=(1, 2, 3), cls="outages")
+    if len(found) <= FEW:
         return made
-    return el("details", el("summary", f"Outages and stalls ({len(rows)})"), made, cls="more")
+    left = len(found) - len(rows)
+    note = el("p", f"The longest {LONGEST}; {numbers.count(left)} more in verdict.json.", cls="note") if left else None
+    return el("details", el("summary", f"Outages and stalls ({numbers.count(len(found))})"), note, made, cls="more")
+
+
+def _most(outage: Mapping[str, Any]) -> float:
+    """The upper bound, ms; infinite where nothing bounds it."""
+    return math.inf if outage.get("high_ms") is None else float(outage["high_ms"])
 
 
 def faults(record: Record) -> Html | None:
