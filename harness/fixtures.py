@@ -40,13 +40,14 @@ def cluster(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iter
     """A healthy cluster with all images loaded and the ingress answering."""
     from harness.release.rendering import require_programs
     from harness.setup import bring_up
+    from harness.surroundings import surroundings
 
     run = pytestconfig.stash[RUN]
     applications = configurations(request.session)
     for application in applications:
         require_programs(application)
     with bring_up(pytestconfig, applications, say(pytestconfig)) as running:
-        run.environment = running.environment
+        run.environment = {**running.environment, **surroundings()}
         yield running
 
 
