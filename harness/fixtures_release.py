@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ def release(
     cluster: Cluster,
     app: Config,
     switch: Switch,
-) -> Release:
+) -> Iterator[Release]:
     """The release process, with the old version live and ready."""
     from harness.release.start import start
 
@@ -60,4 +61,6 @@ def release(
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     if cluster.engine is not None:  # an ingress of our own
         scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
-    return released
+    yield released
+    if scenario.failed:  # before the namespace's own dump, which finds only pods that are still there
+        released.observer.partings.write(scenario.folder / "cluster" / "logs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -103,6 +103,8 @@ class FakeKube:
             name: {"readinessProbe": {"httpGet": {"path": "/readyz"}, "periodSeconds": 1}} for name in self.deployments
         }
         self.pod_items: list[dict[str, Any]] = []
+        self.followed: list[tuple[str, str]] = []
+        self.last_words: Callable[[str], str] = lambda pod: f"{pod} ends\n"
         self.items: dict[str, list[dict[str, Any]]] = {}
 
     @property
@@ -184,7 +186,12 @@ class FakeKube:
             EventInfo("2026-01-01T00:00:01Z", "Pod", "other-abc-0", "Normal", "Pulled", "not of this side"),
         )
 
-    def log_tail(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str:
+    def log_tail(
+        self, namespace: str, pod: str, container: str, lines: int, previous: bool = False, follow_s: float = 0.0
+    ) -> str:
+        if follow_s:
+            self.followed.append((pod, container))
+            return self.last_words(pod)
         return "KeyError: DATABASE_URL\n" if previous else ""
 
     def run_job(self, namespace: str, manifest: dict[str, Any]) -> None:

@@ -441,6 +441,8 @@ def test_image_scale_log_and_proxy(server: FakeApi, kube: Kube) -> None:
     server.on("GET /api/v1/namespaces/ns/pods/p/log", b"last words\n")
     assert kube.log_tail("ns", "p", "api", 5) == "last words\n"
     assert server.seen[-1][2] == {"container": "api", "tailLines": "5"}
+    assert kube.log_tail("ns", "p", "api", 5, follow_s=9.0) == "last words\n"
+    assert server.seen[-1][2] == {"container": "api", "tailLines": "5", "follow": "true"}
     assert kube.log_tail("ns", "q", "api", 5).startswith("(no log: ")
 
 
@@ -482,6 +484,11 @@ def test_dump_keeps_what_it_can_get_and_no_secret(server: FakeApi, kube: Kube, t
     assert kept["metadata"] == {"name": "p"}
     logs = sorted(file.name for file in (tmp_path / "cluster" / "logs").iterdir())
     assert logs == ["p.api.log", "p.api.previous.log"]
+    log = tmp_path / "cluster" / "logs" / "p.api.log"
+    for there, kept_then in (("boom\nand its end\n", "boom\nand its end\n"), ("bo", "boom\n")):
+        log.write_text(there)
+        kube.dump("ns", tmp_path / "cluster")
+        assert log.read_text() == kept_then
     assert not [call for call in server.calls() if "secrets" in call]
 
 

@@ -26,6 +26,7 @@ def release(scenario, namespace):
 OURS = """
 import harness.release.start
 from harness.cluster import ports, session
+from harness.release.partings import Partings
 
 class Kube:
     def __init__(self, *_):
@@ -36,11 +37,18 @@ class Kube:
         pass
     def dump(self, name, folder, selector):
         pass
+    def log_tail(self, namespace, pod, container, lines, follow_s):
+        return f"{namespace}: the last words of {pod}\\n"
+
+def start(config, cluster, place, scenario, switch):
+    scenario.observer = types.SimpleNamespace(partings=Partings(place.kube, "ns"))
+    scenario.observer.partings.follow({"metadata": {"name": "blue-0"}, "spec": {"containers": [{"name": "api"}]}})
+    return scenario
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
     monkeypatch.setattr(session, "Kube", Kube)
-    monkeypatch.setattr(harness.release.start, "start", lambda config, cluster, place, scenario, switch: scenario)
+    monkeypatch.setattr(harness.release.start, "start", start)
 """
 CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")"""
 LEASED = """session.OwnCluster(
@@ -92,6 +100,7 @@ def test_the_record_becomes_evidence_and_its_folder_goes(recorded: Rehearsal) ->
     copies = {path.name: path.stat().st_size for path in (Path(record["evidence"]) / "arrivals").iterdir()}
     assert copies == kept["files"] != {}
     assert kept["faults"] == []
+    assert not (Path(record["evidence"]) / "cluster").exists()  # nothing failed
 
 
 def test_a_re_send_in_the_record_fails_the_scenario(recorded: Rehearsal) -> None:
@@ -99,6 +108,8 @@ def test_a_re_send_in_the_record_fails_the_scenario(recorded: Rehearsal) -> None
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*fail *arrivals *measured 1 contradictions, limit 0  1 arrivals of requests that*"])
     assert recorded.record["arrivals"]["twice"] == 1
+    (log,) = (Path(recorded.record["evidence"]) / "cluster" / "logs").iterdir()
+    assert (log.name, log.read_text()) == ("blue-0.api.log", "ns: the last words of blue-0\n")
     assert recorded.record["unproven"] == []
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from harness.cluster.answers import Endpoint, Refused
+from harness.cluster.kube import NO_LOG
 from harness.errors import ClusterError, HarnessError
 from harness.journal import Journal
 from harness.release import observer as module
+from harness.release import partings
 from harness.release.observer import Observer
 from harness.waiting import until
 from tests.fake_kube import FakeKube, config_in
@@ -138,6 +141,72 @@ def test_the_lives_of_pods_are_journaled_once_per_change(tmp_path: Path) -> None
     changes = [(one["pod"], one["side"], one["ready"]) for one in seen.events("pod.changed")]
     assert changes == [(name, "green", False), (smoke, "other", False), (name, "green", True)]
     assert [(one["pod"], one["side"]) for one in gone] == [(name, "green")]
+
+
+def ending(name: str) -> dict[str, Any]:
+    item = pod_item(name)
+    spec = {**item["spec"], "containers": [{"name": "api"}, {"name": "proxy"}]}
+    return {**item, "metadata": {"name": name, "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
+
+
+def test_the_logs_of_a_sides_pods_that_end_are_read_to_their_end_and_once(tmp_path: Path) -> None:
+    fake = FakeKube()
+    name, mute, lost, smoke = (
+        *("shop-blue-5d4f8-abcd1", "shop-blue-5d4f8-abcd2", "shop-blue-5d4f8-abcd3"),
+        "smoke-green-1-xyz12",
+    )
+    words = {name: "last words\n", mute: f"{NO_LOG} 404 not found)"}
+
+    def last_words(pod: str) -> str:
+        if pod == lost:
+            raise ClusterError("the connection broke")
+        return words[pod]
+
+    fake.last_words = last_words
+    alive = {one: pod_item(one) for one in (name, mute, lost, smoke)}
+    going = {one: ending(one) for one in alive}
+    changed = {**going, name: {**going[name], "status": {"phase": "Succeeded"}}}
+    fake.pod_items = [alive, going, changed, {}]
+    seen = Seen(tmp_path, fake, {})
+    with seen.observer:
+        seen.wait("pod.gone", 4)
+    seen.observer.partings.write(tmp_path / "logs")
+    told = {file.name: file.read_text() for file in (tmp_path / "logs").iterdir()}
+    assert told == {f"{name}.{container}.log": "last words\n" for container in ("api", "proxy")}
+    assert sorted(fake.followed) == sorted((pod, one) for pod in (name, mute, lost) for one in ("api", "proxy"))
+    assert seen.events("observer.error") == []
+
+
+def test_a_log_that_does_not_end_holds_nobody_up_and_where_no_pod_ends_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partings, "WRITE_SECONDS", 0.05)
+    fake, release = FakeKube(), threading.Event()
+    name = "shop-blue-5d4f8-abcd1"
+    fake.last_words = lambda _: str(release.wait(10))
+    fake.pod_items = [{name: pod_item(name)}]
+    seen = Seen(tmp_path / "calm", fake, {})
+    with seen.observer:
+        seen.wait("pod.changed")
+    assert fake.followed == [] and not seen.observer.partings._threads
+    fake.pod_items = [{name: ending(name)}, {}]
+    seen = Seen(tmp_path / "ends", fake, {})
+    before = time.monotonic()
+    with seen.observer:
+        seen.wait("pod.gone")
+    seen.observer.partings.write(tmp_path / "logs")
+    assert time.monotonic() - before < 4
+    assert not (tmp_path / "logs").exists() and len(fake.followed) == 2
+    release.set()
+
+
+def test_of_a_hundred_pods_that_end_at_once_some_logs_are_read(tmp_path: Path) -> None:
+    fake = FakeKube()
+    found = partings.Partings(fake.kube, "ns")
+    for number in range(101):
+        found.follow(ending(f"shop-blue-5d4f8-{number:05}"))
+    found.write(tmp_path)
+    assert len(fake.followed) == len(list(tmp_path.iterdir())) == partings.MOST
 
 
 def test_a_side_that_somebody_deleted_is_seen_as_having_no_pod(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def dump(kube: Kube, namespace: str, folder: Path, selector: str = "") -> tuple[
     Args:
         kube: the cluster.
         namespace: what to write down.
-        folder: made if absent; ``<resource>.yaml``, ``events.txt``, ``logs/<pod>.<container>.log``.
+        folder: made if absent; ``<resource>.yaml``, ``events.txt``, ``logs/<pod>.<container>.log``. What is there
+            already and longer stays: a log that was followed to its end.
         selector: only objects with these labels, ``key=value``: what else is there is not ours to keep.
 
     Returns:
@@ -57,7 +58,9 @@ def dump(kube: Kube, namespace: str, folder: Path, selector: str = "") -> tuple[
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            target.write_text(get(), encoding="utf-8")
+            text = get()
+            if not (target.exists() and target.stat().st_size >= len(text.encode())):
+                target.write_text(text, encoding="utf-8")
         except ClusterError as error:
             target.with_name(f"{target.name}.error").write_text(f"{error}\n", encoding="utf-8")
             missing.append(name)

@@ -235,14 +235,22 @@ class Kube:
         """The namespace's events, newest last."""
         return answers.event_infos(self._api.get(_in(namespace, "events"))["items"])
 
-    def log_tail(self, namespace: str, pod: str, container: str, lines: int, previous: bool = False) -> str:
-        """The last lines of a container's log; for one without a log, the server's reason in brackets."""
+    def log_tail(
+        self, namespace: str, pod: str, container: str, lines: int, previous: bool = False, follow_s: float = 0.0
+    ) -> str:
+        """The last lines of a container's log; for one without a log, the server's reason in brackets.
+
+        With `follow_s` all that follows too, until the container has ended or said nothing for so many seconds: then
+        it is given up by a ClusterError.
+        """
         query: dict[str, str | int] = {"container": container, "tailLines": lines}
         if previous:
             query["previous"] = "true"
+        if follow_s:
+            query["follow"] = "true"
         try:
             path = f"{_in(namespace, 'pods')}/{segment(pod)}/log"
-            return self._api.send("GET", path, query=query).decode(errors="replace")
+            return self._api.send("GET", path, query=query, timeout=follow_s or None).decode(errors="replace")
         except Refused as error:
             return f"{NO_LOG} {error.what})"
 

@@ -49,7 +49,7 @@ NAMESPACED = (
     Right("", "pods", "deletecollection", "the end of a scenario"),
     Right("", "pods", "delete", "a fault: one pod goes"),
     Right("", "pods/eviction", "create", "a fault: one pod goes, as in a drain"),
-    Right("", "pods/log", "get", "why a pod isn't ready; the smoke check's answer"),
+    Right("", "pods/log", "get", "why a pod isn't ready; the smoke check's answer; the last words of pods that end"),
     Right("", "events", "list", "why a pod isn't ready"),
     Right("", "configmaps", "list", "the record of a failure"),
     Right(APPS, "deployments", "get", "how sides come up"),

@@ -16,6 +16,7 @@ from harness.diagnosis.lint import Fault
 from harness.errors import ClusterError, HarnessError, RolloutFailed
 from harness.release.clock import Clock
 from harness.release.describer import Describer
+from harness.release.partings import Partings
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -48,6 +49,7 @@ class Observer:
     Attributes:
         static: a cutover is refused for faults that the objects show.
         services: others that lead users to a side, beside the configuration's.
+        partings: has the logs of the sides' pods that ended.
 
     """
 
@@ -69,6 +71,7 @@ class Observer:
         self.static = False
         self.services: Sequence[str] = ()
         self._describer = Describer(kube, namespace, config, journal, self._clock)
+        self.partings = Partings(kube, namespace)
         self._stop = threading.Event()
         self._broken: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -229,6 +232,8 @@ class Observer:
             for name, fields in seen.items():
                 if fields != known.get(name):
                     self._journal.event("pod.changed", t=now_ns, side=self._side_of(name), **fields)
+                    if fields["stopping"] and self._side_of(name) in self._config.sides.deployments:
+                        self.partings.follow(items[name])
             for name in known.keys() - seen.keys():
                 self._journal.event("pod.gone", t=now_ns, side=self._side_of(name), pod=name)
             known = seen
