@@ -173,10 +173,10 @@ def test_a_node_restarts_just_after_the_flip(release: Release, load: Load, fault
 
 
 @pytest.mark.nightly
-@pytest.mark.promises(outage(ALL, at_most=15.0, at_least=1.0))
+@pytest.mark.promises(outage(ALL, at_most=18.0, at_least=1.0))
 @pytest.mark.beyond("side-isolated")
 def test_a_policy_isolates_the_new_side_after_the_flip(release: Release, load: Load, faults: Faults) -> None:
-    """Its probes still pass, so nobody but users notices; who is led to it is refused until the policy goes."""
+    """Its probes still pass, so nobody but users notices; who is led to it waits in vain until the policy goes."""
     _released(release)
     with load.steady():
         with faults.at(CUTOVER + ms(500), isolate(release.idle)):

@@ -151,7 +151,7 @@ def test_users_notice_nothing_of_it(release: Release, load: Load, faults: Faults
             lambda release: isolate(release.idle),
             6,
             id="side-isolated",
-            marks=[pytest.mark.beyond("side-isolated"), pytest.mark.promises(outage(ALL, at_most=15.0, at_least=1.0))],
+            marks=[pytest.mark.beyond("side-isolated"), pytest.mark.promises(outage(ALL, at_most=18.0, at_least=1.0))],
         ),
         pytest.param(
             ROLLBACK + ms(0),
