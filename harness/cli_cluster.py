@@ -23,11 +23,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> tuple[
     look = commands.add_parser("preflight", help="say what would keep a run from its verdict", allow_abbrev=False)
     _of_the_application(rbac)
     rbac.add_argument("--bg-switch", default="selector", metavar="NAME[,NAME]", help="what moves users, or all")
+    rbac.add_argument("--bg-load-workers", type=int, default=0, metavar="N", help="pods that send the load")
     _of_the_application(look)
     _of_the_cluster(look)
     look.add_argument("--bg-target", action="append", default=[], metavar="[service=|ingress=]HOST[:PORT]")
     look.add_argument("--bg-node-port", type=int, default=0, metavar="PORT")
     look.add_argument("--bg-smoke-image", default="", metavar="NAME")
+    look.add_argument("--bg-load-image", default="", metavar="NAME")
+    look.add_argument("--bg-load-workers", type=int, default=0, metavar="N")
     return rbac, look
 
 
@@ -61,7 +64,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
 
         config, moved_by = _config(chosen, None), named(chosen.bg_switch)
         rendered = render(config, find_kubectl(None), chosen.namespace or "default")
-        say(rbac.manifests(config, rendered, chosen.namespace, moved_by).rstrip())
+        say(rbac.manifests(config, rendered, chosen.namespace, moved_by, chosen.bg_load_workers).rstrip())
         return EXIT_PASS
     from harness.clean_existing import clean
 
@@ -117,4 +120,6 @@ def _options(chosen: argparse.Namespace) -> Options:
         targets=tuple(targets.parse(text) for text in given.get("bg_target", ())),
         node_port=given.get("bg_node_port", 0),
         smoke_image=given.get("bg_smoke_image") or existing.SMOKE_IMAGE,
+        load_image=given.get("bg_load_image") or existing.LOAD_IMAGE,
+        workers=given.get("bg_load_workers", 0),
     )

@@ -35,26 +35,32 @@ def scenarios(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     return [item for item in items if is_scenario(item)]
 
 
-def parametrize(metafunc: pytest.Metafunc, switches: Sequence[str]) -> None:
+def parametrize(metafunc: pytest.Metafunc, switches: Sequence[str], workers: int = 0) -> None:
     """Give a scenario its paths; one that is for every switch, and was asked for some, each path that they have.
 
     Args:
         metafunc: of a scenario.
         switches: names, as --bg-switch told them; empty where it wasn't given.
+        workers: as --bg-load-workers told: where there are some, users of the Service are inside the cluster.
 
     """
+    from harness.cluster.running import CLUSTERIP
+
+    inside = {"service": CLUSTERIP} if workers else {}
     marker = metafunc.definition.get_closest_marker("paths")
     paths = (marker and marker.args) or ("service", "ingress")
     if switches and metafunc.definition.get_closest_marker(EVERY_SWITCH):
         from harness.release.switches.known import KNOWN
 
         both = [(name, [path for path in paths if path in KNOWN[name].paths] or KNOWN[name].paths) for name in switches]
-        pairs = [(path, name) for name, ways in both for path in ways]
+        pairs = [(inside.get(path, path), name) for name, ways in both for path in ways]
         metafunc.parametrize(("path", "switch"), pairs, indirect=True)
         return
     tiers = {path: tier for tier, path in (marker.kwargs if marker else {}).items()}
-    marked = [pytest.param(path, marks=getattr(pytest.mark, tiers[path]) if path in tiers else ()) for path in paths]
-    metafunc.parametrize("path", marked, indirect=True)
+    marks = {path: getattr(pytest.mark, tier) for path, tier in tiers.items()}
+    metafunc.parametrize(
+        "path", [pytest.param(inside.get(path, path), marks=marks.get(path, ())) for path in paths], indirect=True
+    )
 
 
 def mutants(items: Sequence[pytest.Item]) -> dict[str, str]:

@@ -57,6 +57,10 @@ def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: 
         told.append(f"  patch            ingresses/{config.ingress.name} (backends)")
         told.append(f"  create           ingresses/{config.ingress.name}-both (ingress path only)")
     told.append("  create           jobs/smoke-(side)-(number)")
+    if options.workers:
+        told.append(
+            f"  create           jobs/bluegreen-load-(6 hex digits), {options.workers} pods (clusterip path only)"
+        )
     if options.namespace:
         gone = sorted({plural(kind) for _, kind in kinds([*objects, *own_secrets(config)])} | {"jobs", "pods"})
         told.append(f"  deletecollection {', '.join(gone)} with the harness' label")
@@ -70,7 +74,10 @@ def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: 
         drain=config.drains,
         switches=config.switches is not None,
         moved_by=moved_by,
+        workers=options.workers,
     )
+    if options.workers:
+        told.append("  create           pods/proxy: POST to the load's workers")
     if config.drains:
         told.append("  create           pods/proxy: POST to the admin port's drain")
     for verb in READING:

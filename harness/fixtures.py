@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.faults.meddler import Meddler
     from harness.faults.pods import Pods
     from harness.instrument import Instrument
-    from harness.load import Load
+    from harness.load import Sending
     from harness.release.verbs import Release
     from harness.scenario import Scenario
 
@@ -69,8 +69,14 @@ def app(request: pytest.FixtureRequest) -> Config:
 
 @pytest.fixture
 def path(request: pytest.FixtureRequest) -> str:
-    """How users enter: "service" or "ingress"."""
+    """How users enter: "service", "ingress", or from inside the cluster "clusterip"."""
     return str(request.param)
+
+
+@pytest.fixture
+def load_workers(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> int:
+    """How many pods send the load on the path clusterip: a scenario's own number, else --bg-load-workers, else one."""
+    return int(getattr(request, "param", 0) or pytestconfig.getoption("--bg-load-workers") or 1)
 
 
 @pytest.fixture
@@ -102,12 +108,15 @@ def scenario(
     bluegreen_run: RunState,
     app: Config,
     path: str,
+    load_workers: int,
     cluster: Cluster,
     instrument: Instrument,
 ) -> Iterator[Scenario]:
     """The scenario's record: folder, journal, promises."""
+    from harness.cluster.running import CLUSTERIP
     from harness.journal import Journal
     from harness.scenario import Scenario, resolve
+    from harness.workers.loading import names
 
     if path == "ingress" and app.ingress is None:
         pytest.skip(f"{app.app.name} has no [ingress] in {app.file}")
@@ -138,7 +147,7 @@ def scenario(
             seed=request.config.getoption("--bg-seed"),
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
-            nodes=cluster.names(path),
+            nodes=names(load_workers) if path == CLUSTERIP else cluster.names(path),
             expect=current.expect,
         )
         for promise in promises:
@@ -156,10 +165,10 @@ def scenario(
 class LoadFixture:
     """Starts the load of a scenario: ``with load.steady(): ...``."""
 
-    def __init__(self, make: Callable[..., AbstractContextManager[Load]]) -> None:
+    def __init__(self, make: Callable[..., AbstractContextManager[Sending]]) -> None:
         self._make = make
 
-    def steady(self, at_most: float = 5.0, **changes: Any) -> AbstractContextManager[Load]:
+    def steady(self, at_most: float = 5.0, **changes: Any) -> AbstractContextManager[Sending]:
         """Steady load on every connection class, from the first sample to the end of the block.
 
         Args:
@@ -179,22 +188,25 @@ def load(
     instrument: Instrument,
     app: Config,
     path: str,
+    load_workers: int,
     pytestconfig: pytest.Config,
 ) -> LoadFixture:
-    """Load by Locust in a child process, entering over all nodes of the scenario's path."""
+    """Load by Locust in a child process, entering over all nodes of the scenario's path; or in pods, on clusterip."""
     del release  # the entries answer only after the first version is ready
+    from harness.cluster.running import CLUSTERIP
     from harness.loading import at_rate, measured
     from harness.release.isolate import private
+    from harness.workers.loading import measured_inside
 
-    port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
-    entries = cluster.entries(path, port)
-
-    def steady(at_most: float, **changes: Any) -> AbstractContextManager[Load]:
+    def steady(at_most: float, **changes: Any) -> AbstractContextManager[Sending]:
         instrument.result()
         sockets = pytestconfig.getoption("--bg-sockets")
         rated = at_rate(app, min(at_most, pytestconfig.getoption("--bg-rate")))
-        loaded = replace(app, load=replace(rated.load, **changes))
-        return measured(private(loaded, namespace.prefix), entries, path, scenario, cluster, sockets)
+        loaded = private(replace(app, load=replace(rated.load, **changes)), namespace.prefix)
+        if path == CLUSTERIP:
+            return measured_inside(loaded, namespace, scenario, cluster, load_workers, sockets)
+        port = namespace.kube.node_port(namespace.name, app.service.name, app.service.port)
+        return measured(loaded, cluster.entries(path, port), path, scenario, cluster, sockets)
 
     return LoadFixture(steady)
 

@@ -36,6 +36,17 @@ class Journal(Protocol):
         """Write one event."""
 
 
+class Sending(Protocol):
+    """A load that runs, in a process of this machine or in pods."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of what sends; a LoadError where that is no process of this machine."""
+
+    def check(self) -> None:
+        """Make sure that it still runs; a LoadError where it doesn't."""
+
+
 class Load:
     """One load child: its process, its samples, its end.
 

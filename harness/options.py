@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.client.plan_check import MAX_WORKERS
 from harness.client.socket_plan import MAX_SOCKETS
 from harness.cluster import targets
 from harness.cluster.mirror import parse
@@ -24,7 +25,7 @@ ENGINES = ("auto", "docker", "podman", "nerdctl")
 PROXY_MODES = ("iptables", "nftables")
 TIERS = ("default", "nightly")
 OF_A_CONTEXT = ("--bg-kubeconfig", "--bg-namespace", "--bg-target", "--bg-node-port", "--bg-smoke-image",
-                "--bg-allow-faults", "--bg-dry-run")  # fmt: skip
+                "--bg-load-image", "--bg-allow-faults", "--bg-dry-run")  # fmt: skip
 PARALLEL = "pytest-xdist's -n was given: two measured windows at once spoil each other\n  mend: leave -n out"
 
 
@@ -70,6 +71,13 @@ def add(parser: pytest.Parser) -> None:
         metavar="FACTOR",
         default=1.0,
         help="send so many times the requests a second of [load], 0.1 to 5: for machines that can't carry them",
+    )
+    add_one(
+        "--bg-load-workers",
+        type=_workers,
+        metavar="N",
+        default=0,
+        help=f"users of the Service are N pods inside the cluster, at most {MAX_WORKERS}: path clusterip for service",
     )
     add_one(
         "--bg-switch",
@@ -130,6 +138,7 @@ def _add_existing(parser: pytest.Parser) -> None:
         "--bg-node-port", type=_positive, metavar="PORT", default=0, help="the NodePort (default: the API's choice)"
     )
     add_one("--bg-smoke-image", metavar="NAME", default="", help="the smoke runner's image, as your nodes know it")
+    add_one("--bg-load-image", metavar="NAME", default="", help="the load workers' image, as your nodes know it")
     add_one(
         "--bg-allow-faults",
         type=_fault,
@@ -157,6 +166,13 @@ def add_alias(parser: pytest.Parser, known: Sequence[str]) -> None:
 def _count(text: str) -> int:
     value = int(text)
     if not 0 <= value <= MAX_SOCKETS:
+        raise ValueError(text)
+    return value
+
+
+def _workers(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_WORKERS:
         raise ValueError(text)
     return value
 

@@ -24,6 +24,7 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     faults,
     instrument,
     load,
+    load_workers,
     meddler,
     namespace,
     path,
@@ -163,7 +164,8 @@ def _dry_run(session: pytest.Session) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a scenario on each of its paths, and with each switch that was asked for."""
     if is_scenario(metafunc.definition):
-        collecting.parametrize(metafunc, metafunc.config.getoption("--bg-switch"))
+        get = metafunc.config.getoption
+        collecting.parametrize(metafunc, get("--bg-switch"), get("--bg-load-workers"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -164,6 +164,7 @@ class _Look:
             made=not options.namespace,
             drain=self._config.drains,
             switches=self._config.switches is not None,
+            workers=options.workers,
         )
         asked = self._try("permissions", lambda: at_once(lambda one: kube.may(one, options.namespace), rights, AT_ONCE))
         if asked is None or all(asked):
@@ -218,6 +219,7 @@ class _Look:
         app, bad = self._config.app, self._config.bad
         versions = (app.old, app.new, bad.refused_by_smoke, bad.breaks_after_cutover)
         names = [*(app.image_of(version) for version in versions if version), options.smoke_image]
+        names += [options.load_image] if options.workers else []
         there = self._try("images", lambda: _unless_forbidden(kube.images_on_nodes))
         if self._failed:
             return self._line("")

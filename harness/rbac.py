@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from harness.cluster.permissions import READS, needed, role
+from harness.cluster.permissions import READS, Right, needed, role
 from harness.config import Config
 from harness.release.ingress_tls import own_secrets
 
@@ -15,7 +15,11 @@ NAME = "bluegreen"
 
 
 def manifests(
-    config: Config, rendered: Sequence[Mapping[str, Any]], namespace: str, moved_by: Sequence[str] = ()
+    config: Config,
+    rendered: Sequence[Mapping[str, Any]],
+    namespace: str,
+    moved_by: Sequence[str] = (),
+    workers: int = 0,
 ) -> str:
     """YAML: the Role and, where no namespace is named, the ClusterRole for runs that make theirs.
 
@@ -24,20 +28,30 @@ def manifests(
         rendered: its manifests.
         namespace: the one that is given to the harness, or "".
         moved_by: names of the switches that move users.
+        workers: how many pods send the load on the path clusterip.
 
     """
     admin = config.admin is not None
     applied = [*rendered, *own_secrets(config)]
-    drain, switches = config.drains, config.switches is not None
-    given = needed(applied, admin=admin, made=False, drain=drain, switches=switches, moved_by=moved_by)
+
+    def rights(*, made: bool) -> list[Right]:
+        return needed(
+            applied,
+            admin=admin,
+            made=made,
+            drain=config.drains,
+            switches=config.switches is not None,
+            moved_by=moved_by,
+            workers=workers,
+        )
+
     title = f"# For --namespace: all that a run of {config.app.name} does in the namespace it is given.\n"
-    parts = [title + _dump(role("Role", NAME, namespace, given))]
+    parts = [title + _dump(role("Role", NAME, namespace, rights(made=False)))]
     if not namespace:
-        made = [*needed(applied, admin=admin, made=True, drain=drain, switches=switches, moved_by=moved_by), *READS]
         parts.append(
             "# Only for runs without --namespace: each scenario makes its own. Not needed beside the Role above.\n"
             "# nodes and ingressclasses are read for the record and by `bluegreen preflight`, and may be left out.\n"
-            + _dump(role("ClusterRole", NAME, "", made))
+            + _dump(role("ClusterRole", NAME, "", [*rights(made=True), *READS]))
         )
     return "---\n".join(parts)
 

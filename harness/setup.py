@@ -82,6 +82,8 @@ def existing_of(config: pytest.Config) -> existing.Options:
         targets=tuple(get("--bg-target")),
         node_port=get("--bg-node-port"),
         smoke_image=get("--bg-smoke-image") or existing.SMOKE_IMAGE,
+        load_image=get("--bg-load-image") or existing.LOAD_IMAGE,
+        workers=get("--bg-load-workers"),
         allowed_faults=tuple(get("--bg-allow-faults")),
         kubectl=get("kind_kubectl_bin", None),
     )

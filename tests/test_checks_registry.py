@@ -97,6 +97,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
         "faults_healed",
         "fault_timing",
         "moved_by_tool",
+        "workers",
     }
 
 

@@ -427,6 +427,24 @@ def test_a_dry_run_tells_every_object_and_sends_nothing(
     assert cluster.api.seen == []
 
 
+def test_a_dry_run_tells_of_the_loads_workers(
+    options: Options, cluster: Server, config: Config, rendered: list[dict[str, Any]]
+) -> None:
+    without = dry_run.lines(config, rendered, options)
+    told = dry_run.lines(config, rendered, replace(options, workers=3))
+    assert "  create           jobs/bluegreen-load-(6 hex digits), 3 pods (clusterip path only)" in told
+    assert "  create           pods/proxy: POST to the load's workers" in told
+    assert not any("bluegreen-load" in line or "workers" in line for line in without)
+    assert cluster.api.seen == []
+
+
+def test_inside_the_cluster_no_host_has_to_be_named(options: Options, cluster: Server) -> None:
+    with existing.cluster(replace(options, targets=(parse("ingress=10.0.0.1"),)), lambda text: None) as made:
+        assert "no --bg-target" in made.lacks("service")
+        assert made.lacks("clusterip") == ""
+        assert made.load_image() == "localhost/bluegreen/load:1"
+
+
 WITHOUT_KIND = """
 import sys
 sys.modules["pytest_kind"] = None

@@ -59,7 +59,7 @@ def test_nginx_writes_only_where_a_read_only_root_lets_it() -> None:
     assert not re.search(r"^\s*user\s", conf, re.MULTILINE)
 
 
-@pytest.mark.parametrize("image", ["app", "smoke"])
+@pytest.mark.parametrize("image", ["app", "load", "smoke"])
 def test_requirements_are_pinned_hashed_and_name_no_index(image: str) -> None:
     text = (IMAGES / image / "requirements.txt").read_text()
     assert "://" not in text

@@ -94,6 +94,8 @@ def test_choices_reach_the_session_and_pytest_kinds_options_are_used(
         ("--bg-slo=-3", "no error budget"),
         ("--bg-slo=nan", "no error budget"),
         ("--bg-slo=three", "no percentage"),
+        ("--bg-load-workers=9", "--bg-load-workers"),
+        ("--bg-load-workers=-1", "--bg-load-workers"),
     ],
 )
 def test_wrong_values_are_refused(

@@ -174,6 +174,14 @@ def test_what_is_needed_follows_the_application() -> None:
     assert not any(resource in ("secrets", "namespaces") and verb != "get" for _, resource, verb in plain)
 
 
+def test_workers_are_spoken_to_through_the_api_server() -> None:
+    without, having = needed(OBJECTS, admin=False, made=False), needed(OBJECTS, admin=False, made=False, workers=2)
+    assert {one.key for one in having} - {one.key for one in without} == {
+        ("", "pods/proxy", "get"),
+        ("", "pods/proxy", "create"),
+    }
+
+
 def test_a_role_allows_exactly_what_is_needed() -> None:
     rights = needed(OBJECTS, admin=True, made=False)
     made = role("Role", "r", "ns", rights)

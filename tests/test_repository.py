@@ -125,10 +125,10 @@ def test_nothing_below_imports_the_plugin(package: str) -> None:
         ("urllib3", {"harness/cluster/api.py"}),
         ("pytest_kind", {"harness/cluster/kind.py"}),
         # the benchmark's users are Locust's own clients: measuring them needs them
-        ("locust", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
+        ("locust", {"loadtests/steady.py", "loadtests/distributed.py", "benchmarks/locust_users.py"}),
         ("opentelemetry", {"harness/otel.py"}),
         ("rich", {"harness/report/screen.py"}),
-        ("gevent", {"loadtests/steady.py", "benchmarks/locust_users.py"}),
+        ("gevent", {"loadtests/steady.py", "loadtests/distributed.py", "benchmarks/locust_users.py"}),
     ],
 )
 def test_each_outside_package_has_one_door(package: str, users: set[str]) -> None:
@@ -140,7 +140,7 @@ def test_the_doors_are_used() -> None:
     assert "harness/cluster/kind.py" in users_of("pytest_kind")
     assert users_of("kubernetes")
     assert users_of("opentelemetry") and users_of("rich")
-    assert users_of("locust") == {"loadtests/steady.py", "benchmarks/locust_users.py"}
+    assert users_of("locust") == {"loadtests/steady.py", "loadtests/distributed.py", "benchmarks/locust_users.py"}
     assert len(MODULES) > 50
 
 
@@ -205,7 +205,8 @@ def test_no_file_carries_the_address_of_a_package_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["requirements/dev.txt", "images/app/requirements.txt", "images/smoke/requirements.txt"]
+    "file",
+    ["requirements/dev.txt", *(f"images/{image}/requirements.txt" for image in ("app", "load", "smoke"))],
 )
 def test_every_requirement_is_pinned_by_hash_and_none_by_address(file: str) -> None:
     text = (ROOT / file).read_text()

@@ -15,6 +15,7 @@ from harness.checks import (  # registered by their import
     standing,
     streams,
     twins,
+    workers,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "standing",
     "streams",
     "twins",
+    "workers",
 ]

@@ -142,6 +142,7 @@ class Pacer:
         self._bound = plan.in_flight_of(name)
         self._entries = plan.entries
         self._tag = f"{plan.run_tag}-{name}-"
+        self._worker, self._workers = plan.worker, plan.workers
         self._recorder = recorder
         self._spawn = spawn
         self._sleep = sleep
@@ -156,7 +157,7 @@ class Pacer:
         """Send until the time is up or `stop` was called, wait for what is in flight, close the ledger.
 
         Args:
-            t0_ns: intended time of the first request.
+            t0_ns: intended time of request 0, which is the first worker's.
             until_ns: no request is due at or after this time.
 
         """
@@ -164,7 +165,7 @@ class Pacer:
         step = 1e9 / self.rate
         late = 0
         while not self.stopping:
-            due = t0_ns + int(self.scheduled * step)
+            due = t0_ns + int(self._number(self.scheduled) * step / self._workers)
             if due >= until_ns:
                 break
             wait = due - time.monotonic_ns()
@@ -187,6 +188,10 @@ class Pacer:
     def request(self, k: int) -> Request:
         """What request k sends. After each round the turns shift, so that none keeps to one entry or connection."""
         return self._requests[(k + k // self._round) % len(self._requests)]
+
+    def _number(self, k: int) -> int:
+        """The number of this worker's request k among those of all workers: no two of them send the same one."""
+        return k * self._workers + self._worker
 
     def _connect(self, entry: int) -> Connection:
         target = self._entries[entry]
@@ -213,7 +218,7 @@ class Pacer:
 
     def _attempt(self, k: int, due: int, connection: Way) -> None:
         # An exception here is a defect of the client: the sample stays open, and so does the ledger.
-        answer = connection.attempt(self.request(k), f"{self._tag}{k}")
+        answer = connection.attempt(self.request(k), f"{self._tag}{self._number(k)}")
         if self._pool is None:
             connection.close()
         self._record(k, due, connection.entry, answer)
@@ -226,7 +231,7 @@ class Pacer:
 
     def _record(self, k: int, due: int, entry: int, answer: Answer) -> None:
         request = self.request(k)
-        self._recorder.sample(self.code, k, due, entry, request.method_code, answer)
+        self._recorder.sample(self.code, self._number(k), due, entry, request.method_code, answer)
         if self._on_sample is not None:
             self._on_sample(self.name, request, due, answer)
 

@@ -120,6 +120,8 @@ class LoadPlan:
         sockets: WebSockets beside the classes; None: none.
         turns: instead of path, method, headers, body, statuses and time-out above, where there are any.
         ca: absolute path of the PEM file with the authorities that TLS trusts; "": the system's.
+        worker: which of the workers this one is, from 0; its rates are its share (`harness.client.divided`).
+        workers: how many share each class's schedule; request k is the one of worker k mod workers.
 
     Headers and bodies hold ``${NAME}`` as the configuration does; `requests` fills in this process' environment.
 
@@ -146,6 +148,8 @@ class LoadPlan:
     users: int = 0
     sockets: SocketPlan | None = None
     ca: str = ""
+    worker: int = 0
+    workers: int = 1
 
     def __post_init__(self) -> None:
         check(self)

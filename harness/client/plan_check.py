@@ -22,6 +22,7 @@ MAX_RATE: Final = 2_000.0
 """Requests per second of all classes together."""
 MAX_TIMEOUT: Final = 120.0
 MAX_USERS: Final = 500
+MAX_WORKERS: Final = 8
 _TARGET: Final = re.compile(r"/[\x21-\x7e]{0,4095}")
 _HOST: Final = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 _TAG: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
@@ -76,6 +77,11 @@ def check(plan: LoadPlan) -> None:
     _require(plan.locustfile == "" or Path(plan.locustfile).is_absolute(), "a relative locustfile", "absolute, or none")
     _require(
         isinstance(plan.users, int) and 0 <= plan.users <= MAX_USERS, f"{plan.users} users", f"at most {MAX_USERS}"
+    )
+    _require(
+        isinstance(plan.workers, int) and 0 < plan.workers <= MAX_WORKERS and plan.worker in range(plan.workers),
+        f"worker {plan.worker} of {plan.workers}",
+        f"at most {MAX_WORKERS}, numbered from 0",
     )
     for turn in plan.turns:
         _check_turn(turn)

@@ -15,12 +15,13 @@ from harness.cluster.answers import Refused
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
 from harness.cluster.kubeconfig import require_context
 from harness.cluster.owned import OWNED
-from harness.cluster.running import Node, Place
+from harness.cluster.running import CLUSTERIP, Node, Place
 from harness.cluster.store import Say, Store, cache_root
 from harness.cluster.targets import TLS, Target, entries, tls_ports
 from harness.errors import ConfigurationError, SetupError
 
 SMOKE_IMAGE = "localhost/bluegreen/smoke:1"
+LOAD_IMAGE = "localhost/bluegreen/load:1"
 LABEL = 63
 """Letters in one part of a host name (RFC 1035, 2.3.4)."""
 
@@ -36,6 +37,8 @@ class Options:
         targets: the hosts that may be loaded.
         node_port: the NodePort to use, 0 for one that the API picks.
         smoke_image: a name that the nodes can pull or have.
+        load_image: likewise, of a load's workers.
+        workers: how many pods send the load on the path clusterip; 0: nobody enters by that.
         allowed_faults: faults beyond the namespace that may happen.
         kubectl: its path, or None for the one on PATH.
 
@@ -47,6 +50,8 @@ class Options:
     targets: tuple[Target, ...] = ()
     node_port: int = 0
     smoke_image: str = SMOKE_IMAGE
+    load_image: str = LOAD_IMAGE
+    workers: int = 0
     allowed_faults: tuple[str, ...] = ()
     kubectl: str | None = None
 
@@ -74,12 +79,18 @@ class Existing:
         """As the user named them."""
         return self.options.allowed_faults
 
+    def load_image(self) -> str:
+        """As the nodes know it."""
+        return self.options.load_image
+
     def helm(self) -> Path:
         """Not here: what Helm makes has no label of ours, so nothing could take it away again."""
         raise ConfigurationError("by Helm only on a cluster that the harness made", "leave the switch `helm` out")
 
     def lacks(self, path: str) -> str:
-        """Why scenarios can't enter by a path: no host was named for it."""
+        """Why scenarios can't enter by a path: no host was named for it. Inside, the Service itself is the way in."""
+        if path == CLUSTERIP:
+            return ""
         served = any(target.serves(path) for target in self.options.targets)
         return "" if served else f"no --bg-target was named for the {path} path"
 

@@ -259,10 +259,12 @@ class Kube:
         target = f"{_in(namespace, 'pods')}/{segment(f'{pod}:{port}')}/proxy/{path.lstrip('/')}"
         return self._api.send("GET", target, timeout=timeout)
 
-    def post_raw(self, namespace: str, pod: str, port: int, path: str, timeout: float = 5.0) -> bytes:
-        """POST to ``path`` of a pod's port through the API server, without a body; ``path`` may end with a query."""
+    def post_raw(
+        self, namespace: str, pod: str, port: int, path: str, timeout: float = 5.0, body: Json | None = None
+    ) -> bytes:
+        """POST to ``path`` of a pod's port through the API server, a JSON body or none; it may end with a query."""
         target = f"{_in(namespace, 'pods')}/{segment(f'{pod}:{port}')}/proxy/{path.lstrip('/')}"
-        return self._api.send("POST", target, timeout=timeout)
+        return self._api.send("POST", target, body=body, timeout=timeout)
 
     def delete_pod(self, namespace: str, name: str) -> None:
         """Delete one pod, with the grace that it asks for; it isn't waited for."""

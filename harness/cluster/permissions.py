@@ -71,6 +71,9 @@ NAMESPACED = (
 WITH_ADMIN = (Right("", "pods/proxy", "get", "whether users are still on a side, by [admin]"),)
 WITH_DRAIN = (Right("", "pods/proxy", "create", "users made to leave a side, by [admin] drain"),)
 WITH_SWITCHES = (Right("", "pods/proxy", "create", "the application's own switches, by [admin]"),)
+WITH_WORKERS = tuple(
+    Right("", "pods/proxy", verb, "the load's workers, with --bg-load-workers") for verb in ("get", "create")
+)
 BY_SWITCH = {
     "ingress": (
         Right(NETWORKING, "ingresses", "get", "the switch, with --bg-switch ingress"),
@@ -127,6 +130,7 @@ def needed(
     drain: bool = False,
     switches: bool = False,
     moved_by: Iterable[str] = (),
+    workers: int = 0,
 ) -> list[Right]:
     """Every right that a run needs, sorted, each once.
 
@@ -137,10 +141,12 @@ def needed(
         drain: the admin port can be asked to make users leave.
         switches: its admin port has switches.
         moved_by: names of the switches that move users.
+        workers: how many pods send the load on the path clusterip.
 
     """
     rights = [*NAMESPACED, *(WITH_ADMIN if admin else ()), *(WITH_DRAIN if drain else ())]
     rights += [*(WITH_SWITCHES if switches else ()), *(MADE if made else ())]
+    rights += WITH_WORKERS if workers else ()
     rights += [right for name in moved_by for right in BY_SWITCH.get(name, ())]
     for item in objects:
         if item["kind"] != "Namespace":

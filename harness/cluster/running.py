@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from harness.cluster.kube import Kube
     from harness.cluster.store import Store
 
+CLUSTERIP = "clusterip"
+"""The path of users inside the cluster: the Service's own address, asked by a load's workers."""
+
 
 class Node(Protocol):
     """One node of a cluster of our own."""
@@ -82,6 +85,14 @@ class Cluster(Protocol):
     def state(self) -> Path | None: ...  # noqa: D102
     @property
     def allowed_faults(self) -> Sequence[str]: ...  # noqa: D102
+
+    def load_image(self) -> str:
+        """The image of a load's workers, to be had by the nodes.
+
+        Raises:
+            HarnessError: it isn't to be had here, with the reason.
+
+        """
 
     def helm(self) -> Path:
         """The program Helm.

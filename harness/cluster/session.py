@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, owned, packages
+from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, load_image, owned, packages
 from harness.cluster.engine import Engine
 from harness.cluster.kube import Kube
 from harness.cluster.owned import OWNED
@@ -82,6 +82,7 @@ class OwnCluster:
     Attributes:
         kind_binary: what made it.
         leases: its mapped NodePorts.
+        load: has the nodes load images from the engine's store.
 
     """
 
@@ -97,12 +98,18 @@ class OwnCluster:
     engine: Engine = field(repr=False)
     store: Store = field(repr=False)
     source: images.Images = field(repr=False)
+    load: Callable[[list[str]], None] = field(repr=False, default=lambda _: None)
     allowed_faults: tuple[str, ...] = ()
 
     @property
     def state(self) -> Path:
         """The cluster's folder, which goes with it."""
         return self.store.root / "clusters" / self.name
+
+    def load_image(self) -> str:
+        """Built and loaded where a scenario wants it; where nothing has changed, both are found done."""
+        self.load([load_image.provide(self.source)])
+        return load_image.TAG
 
     def helm(self) -> Path:
         """From PATH, else built where Go is there: 3 min on 2 cores, once."""
@@ -196,6 +203,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 engine=found,
                 store=store,
                 source=source,
+                load=lambda wanted: _load(ours, source, wanted, store),
             )
         finally:
             if not options.keep and owned.read_owner(ours.path) is not None:

@@ -24,6 +24,14 @@ from harness.evidence.samples import ClassSpec, Samples
 from harness.evidence.socket_record import decode_sockets
 from harness.evidence.sockets import Sockets, joined
 from harness.evidence.timeline import Event, Timeline
+from harness.evidence.workers import (
+    Worker,
+    absences,
+    class_on_our_clock,
+    on_our_clock,
+    sockets_on_our_clock,
+    workers_of,
+)
 
 ARRIVALS = "arrivals"
 """Folder, within a run's, of the application's own records."""
@@ -43,6 +51,7 @@ class Part:
         clocks: pairs of (monotonic, wall) in ns.
         notes: what was damaged.
         name: the file's name, for notes.
+        load: of the load that several workers sent together, and numbered together; "": it was this file's alone.
 
     """
 
@@ -53,6 +62,7 @@ class Part:
     clocks: list[tuple[int, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     name: str = ""
+    load: str = ""
 
 
 def read(folder: Path) -> Timeline:
@@ -67,13 +77,35 @@ def read(folder: Path) -> Timeline:
         raise LoadError(f"{folder} holds no events.jsonl", "give the folder of one scenario of a run")
     events, notes = parse_events(journal.read_bytes())
     parts = []
+    workers = workers_of(events)
     for path in sorted(folder.glob("samples*.bin")):
         raw = np.fromfile(path, dtype=layout.SAMPLE)
-        parts.append(_decode(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
+        parts.append(placed(_decode(raw, path.stat().st_size % layout.RECORD_SIZE, path.name), workers))
         del raw
     kept = folder / ARRIVALS
-    timeline = replace(merge(parts, events, notes), sockets=_sockets(folder))
+    finished = any(event.name in ("load.stopped", "scenario.finished") for event in events)
+    notes = (*notes, *absences(workers, [part.name for part in parts], finished=finished))
+    timeline = replace(merge(parts, events, notes), sockets=_sockets(folder, workers))
     return replace(timeline, arrivals=_arrivals(kept, timeline), probes=_probes(kept, timeline))
+
+
+def placed(part: Part, workers: Mapping[str, Worker]) -> Part:
+    """A file of a worker's on the run's clock; any other one stays as it is."""
+    worker = workers.get(_stem(part.name))
+    if worker is None:
+        return part
+    by = worker.clock.offset_ns
+    return replace(
+        part,
+        load=worker.load,
+        samples=on_our_clock(part.samples, worker),
+        classes={code: class_on_our_clock(spec, worker) for code, spec in part.classes.items()},
+        clocks=[(monotonic - by, wall) for monotonic, wall in part.clocks],
+    )
+
+
+def _stem(name: str) -> str:
+    return name.partition("-")[2].removesuffix(".bin")
 
 
 def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:
@@ -85,12 +117,14 @@ def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] 
     return tuple(probes.parse(name, (folder / name).read_bytes()) for name in names if (folder / name).is_file())
 
 
-def _sockets(folder: Path) -> Sockets | None:
+def _sockets(folder: Path, workers: Mapping[str, Worker]) -> Sockets | None:
     parts = []
     for path in sorted(folder.glob("sockets*.bin")):
         raw = np.fromfile(path, dtype=layout.SAMPLE)
         try:
-            parts.append(decode_sockets(raw, path.stat().st_size % layout.RECORD_SIZE, path.name))
+            part = decode_sockets(raw, path.stat().st_size % layout.RECORD_SIZE, path.name)
+            worker = workers.get(_stem(path.name))
+            parts.append(part if worker is None else sockets_on_our_clock(part, worker))
         except ValueError as error:
             raise LoadError(str(error), "judge it with the version that recorded it") from None
     return joined(parts)
@@ -211,9 +245,12 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
     specs: dict[str, ClassSpec] = {}
     said = list(notes)
     joined = layout.empty()
-    for source in range(len(ordered)):
+    loads: dict[str, int] = {}
+    while ordered:
         # Popped, so that a part that nobody else holds is freed as soon as its samples are copied.
         part = ordered.pop()
+        # workers of one load number their requests together: no number is there twice, as if one file held them all
+        source = loads.setdefault(part.load or f"file {len(loads)}", len(loads))
         said += part.notes
         classes = dict(part.classes)
         for code in np.unique(part.samples["cls"]).tolist():

@@ -19,6 +19,7 @@ from harness.evidence.socket_summary import socket_numbers
 from harness.evidence.statistics import budget, loss_rate_upper, worst_lag
 from harness.evidence.tails import tails
 from harness.evidence.timeline import Event, Move, Timeline
+from harness.evidence.workers import told as told_of_workers
 
 
 class FindingLike(Protocol):
@@ -85,6 +86,7 @@ def scenario_record(
         "load_seconds": _seconds(timeline.named("load.started")[:1], timeline.named("load.stopped")[-1:]),
         "path": str(started.get("path") or ""),
         "switch": str(used.fields["switch"]) if (used := timeline.first("switch.used")) else "",
+        **({"workers": team} if (team := told_of_workers(timeline.events)) else {}),
         "level": timeline.level,
         "seed": started.get("seed", 0),
         "attempts": list(attempts),

@@ -9,7 +9,7 @@ from harness.faults import control_plane, process, second_writer
 from harness.faults.block import Faults
 
 if TYPE_CHECKING:
-    from harness.load import Load
+    from harness.load import Sending
 
 
 class Meddler:
@@ -51,6 +51,6 @@ class Meddler:
         """Stop the controller manager for the block: selectors change, endpoints don't."""
         return self._faults.during(control_plane.pause_controller_manager())
 
-    def stalled_generator(self, load: Load) -> AbstractContextManager[None]:
+    def stalled_generator(self, load: Sending) -> AbstractContextManager[None]:
         """Stop the load's own process for the block."""
         return self._faults.during(process.stalled_generator(load))

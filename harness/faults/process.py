@@ -17,7 +17,7 @@ from harness.faults.left_over import Cure
 from harness.faults.placed import call, disarm, in_node
 
 if TYPE_CHECKING:
-    from harness.load import Load
+    from harness.load import Sending
 
 # Kubernetes gives each container its pod's name as HOSTNAME; the pause container has none.
 PIDS_OF_POD = (
@@ -68,7 +68,7 @@ def stop_pod(side: str) -> Plan:
     return Plan("pod-stopped", make)
 
 
-def stalled_generator(load: Load) -> Plan:
+def stalled_generator(load: Sending) -> Plan:
     """The load's own process stops: what it then sends is late, and the record has to say so."""
 
     def make(ground: Ground, ident: str) -> Fault:

@@ -13,7 +13,7 @@ from harness.errors import SmokeFailed
 if TYPE_CHECKING:
     from harness.faults.meddler import Meddler
     from harness.journal import Journal
-    from harness.load import Load
+    from harness.load import Sending
     from harness.mutants.hands import Hands
     from harness.mutants.mutant import Mutant
     from harness.release.verbs import Release
@@ -39,7 +39,7 @@ class Runner:
     def __init__(
         self,
         release: Release,
-        load: Callable[[], AbstractContextManager[Load]],
+        load: Callable[[], AbstractContextManager[Sending]],
         hands: Hands,
         meddler: Meddler,
         journal: Journal,

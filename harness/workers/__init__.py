@@ -1,0 +1,1 @@
+"""Load from inside the cluster: Locust's master and workers as pods of a Job, with one clock and one ledger."""
