@@ -5,17 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
-
-from harness.cluster.images import Images
-from harness.cluster.load_image import context
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_what_is_copied_into_the_image_imports_by_itself(tmp_path: Path) -> None:
-    context(cast(Images, SimpleNamespace(folder=ROOT / "images")), tmp_path / "made")
+    command = [sys.executable, "-m", "harness.cluster.load_image", str(tmp_path / "made")]
+    subprocess.run(command, check=True, cwd=ROOT)
     source = tmp_path / "made" / "src"
     names = "harness.client.agent, harness.client.generator, harness.client.http"
     code = f"import {names}; print(harness.__path__[0])"
