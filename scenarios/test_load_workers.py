@@ -23,19 +23,19 @@ EACH = {"fresh": 40.0, "busy": 6.0, "post": 2.0, "slow": 1.0, "idle": 1.0}
 @pytest.mark.nightly
 @pytest.mark.paths("clusterip")
 @pytest.mark.parametrize("load_workers", [1, 2, 4], indirect=True)
-@pytest.mark.promises(nothing_lost(), answered_within(after=None), enough(400))
+@pytest.mark.promises(nothing_lost(), enough(400))
 def test_each_worker_sends_its_share(release: Release, load: Load, load_workers: int) -> None:
     """One, two and four pods send 50 requests a second each: one record, one verdict, at the rate of all together."""
-    with load.steady(**{name: load_workers * rate for name, rate in EACH.items()}):
+    with load.steady(**{name: load_workers * rate for name, rate in EACH.items()}, sockets=10):
         release.watch(seconds=12)
 
 
 @pytest.mark.nightly
 @pytest.mark.paths("service")
-@pytest.mark.promises(nothing_lost(), answered_within(after=None), enough(400))
+@pytest.mark.promises(nothing_lost(), enough(400))
 def test_one_process_sends_the_same(release: Release, load: Load) -> None:
     """What the verdict of the workers is held against: the same requests, sent by one process from outside."""
-    with load.steady(**EACH):
+    with load.steady(**EACH, sockets=10):
         release.watch(seconds=12)
 
 
@@ -55,6 +55,6 @@ def test_users_inside_the_cluster_notice_no_cutover(release: Release, load: Load
     """Pods on two nodes ask the Service by its address; it leads them to the new version, as users outside."""
     release.deploy(NEW)
     release.smoke()
-    with load.steady():
+    with load.steady(sockets=20):
         release.cutover()
         release.watch(seconds=15)

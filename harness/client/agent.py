@@ -214,6 +214,9 @@ def serve(agent: Agent, token: str, port: int = PORT, host: str = "") -> Threadi
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # an answer in two packets waits for the peer's delayed ACK: 40 ms, of which a clock would be uncertain
+        disable_nagle_algorithm = True
+        wbufsize = -1
 
         def _do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from harness.client.agent import KINDS
 from harness.client.divided import divided, names_taken
 from harness.client.plan import LATE, LoadPlan
 from harness.errors import HarnessError, LoadError, WaitTimeout
@@ -26,7 +27,7 @@ START_S: Final = 120.0
 """For all Locusts to be imported at once on a busy machine, and to find their master."""
 AHEAD_NS: Final = 1_000_000_000
 """The common start lies so far ahead that every worker has been told."""
-FOLLOW_S: Final = 0.5
+FOLLOW_S: Final = 1.0
 STOP_GRACE_S: Final = 20.0
 ALONE_S: Final = 5.0
 """After this time, once stopped by the master, a worker that goes on is told by itself: its master may have died."""
@@ -89,7 +90,7 @@ class Crew:
         self._members = self._hands.begin()
         before = [clock_of(self._hands, member.number) for member in self._members]
         self._start()
-        until(self._ready, f"{self.workers} workers to be ready", timeout=START_S, every=0.2, status=self._logs)
+        until(self._ready, f"{self.workers} workers to be ready", timeout=START_S, every=0.5, status=self._logs)
         t0 = time.monotonic_ns() + AHEAD_NS
         for member, known in zip(self._members, before, strict=True):
             told = json.loads(self._hands.call(member.number, "POST", f"go/{t0 + known.ns}"))
@@ -107,7 +108,10 @@ class Crew:
                 uncertainty_ns=known.uncertainty_ns,
             )
         stems = [f"{self._hands.name}-{member.number}" for member in self._members]
-        self._fetched = [Fetched(self.folder, stem, self._reading(number)) for number, stem in enumerate(stems)]
+        self._fetched = [
+            Fetched(self.folder, stem, self._reading(number), KINDS if plan.sockets else KINDS[:1])
+            for number, (stem, plan) in enumerate(zip(stems, self._plans, strict=True))
+        ]
         self._thread = threading.Thread(target=self._follow, name="workers", daemon=True)
         self._thread.start()
         longest = max(self.plan.timeout_of(name) for name in self.plan.classes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ class Fetched:
         folder: gets ``samples-<stem>.bin`` and, where there are any, ``sockets-<stem>.bin``.
         stem: of the files' names.
         reading: asks the worker.
+        kinds: of records that it has.
 
     Attributes:
         sampled: names of the classes with a sample so far.
@@ -30,11 +31,11 @@ class Fetched:
 
     """
 
-    def __init__(self, folder: Path, stem: str, reading: Reading) -> None:
+    def __init__(self, folder: Path, stem: str, reading: Reading, kinds: Sequence[str] = KINDS) -> None:
         self.sampled: set[str] = set()
         self.defined: set[str] = set()
-        self._paths = {kind: folder / f"{kind}-{stem}.bin" for kind in KINDS}
-        self._sizes = dict.fromkeys(KINDS, 0)
+        self._paths = {kind: folder / f"{kind}-{stem}.bin" for kind in kinds}
+        self._sizes = dict.fromkeys(kinds, 0)
         self._follower = Follower(self._paths["samples"])
         self._reading = reading
         self._lock = threading.Lock()

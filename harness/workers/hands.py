@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from harness.evidence.clocks import Offset, best, offset
 
-TRIPS: Final = 20
+TRIPS: Final = 40
 """Round trips for one reading of a clock; the shortest counts."""
 
 

@@ -35,8 +35,8 @@ def job(name: str, workers: int, image: str, token: str, max_seconds: float) -> 
                 {"name": LOCUSTFILE, "value": "/opt/load/loadtests/distributed.py"}],
         "ports": [{"name": "agent", "containerPort": PORT}],
         "volumeMounts": [{"name": "record", "mountPath": RECORD}],
-        # what a generator lacks of the processor is lag; of a core it needs about a tenth at 200/s
-        "resources": {"requests": {"cpu": "100m", "memory": "160Mi"}, "limits": {"memory": "512Mi"}},
+        # it needs about a tenth of a core at 200/s, but at once: what it lacks of the processor is lag
+        "resources": {"requests": {"cpu": "400m", "memory": "160Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
