@@ -23,6 +23,7 @@ from harness.evidence.ledger import ledger
 from harness.evidence.matching import Sources
 from harness.evidence.samples import FAILED, OK, ClassSpec
 from harness.evidence.store import Part, merge, placed
+from harness.evidence.summary import scenario_record
 from harness.evidence.timeline import Event, Timeline
 from harness.evidence.workers import absences, workers_of
 
@@ -223,6 +224,16 @@ def test_a_clock_that_is_not_known_well_enough_makes_the_verdict_inconclusive() 
         finding = next(one for one in judge(timeline, []) if one.check == "workers")
         assert (finding.verdict, said in finding.detail) == (verdict, True), finding
         assert finding.limit == 5.0
+
+
+def test_the_verdict_tells_each_workers_clock() -> None:
+    record = scenario_record(merged(single(5, 40.0, set()), 2, [0, 7 * MS]), [])
+    assert [(one["worker"], one["node"], one["offset_ms"], one["drift_ms"]) for one in record["workers"]] == [
+        (0, "node-0", 0.0, 0.0),
+        (1, "node-1", 7.0, 0.0),
+    ]
+    assert all(one["whole"] and one["uncertainty_ms"] == 1.0 for one in record["workers"])
+    assert "workers" not in scenario_record(merge([single(5, 40.0, set())], [STARTED, STOPPED]), [])
 
 
 def test_a_rate_that_is_off_by_more_than_one_percent_is_told() -> None:
