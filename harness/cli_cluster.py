@@ -50,6 +50,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
     from harness.cluster.existing import find_kubectl
     from harness.release.ingress_tls import own_secrets
     from harness.release.rendering import render
+    from harness.release.switches.route import own_routes
 
     if chosen.command == "preflight":
         from harness import preflight
@@ -72,7 +73,7 @@ def run(chosen: argparse.Namespace, say: Callable[[str], None]) -> int:
     rendered = []
     if chosen.namespace:
         config = _config(chosen, None)
-        rendered = [*own_secrets(config), *render(config, find_kubectl(None), chosen.namespace)]
+        rendered = [*own_secrets(config), *own_routes(config), *render(config, find_kubectl(None), chosen.namespace)]
     clean(_options(chosen), rendered, say)
     return EXIT_PASS
 

@@ -40,4 +40,13 @@ class Ingress:
     name: Annotated[str, Key("the Ingress", form=SUBDOMAIN, like="api")]
     host: Annotated[str, Key("the host that it answers to", form=SUBDOMAIN, like="shop.example.org")]
     path: Annotated[str, Key("the path that it answers to", default="/", form=PATH, like="/")]
+    gateway: Annotated[
+        str,
+        Key(
+            "the Gateway that the switches `route-*` attach to, on a cluster that the harness didn't make",
+            default="",
+            form=f"({SUBDOMAIN}/{SUBDOMAIN})?",
+            like="gateways/shop",
+        ),
+    ]
     tls: Annotated[Tls | None, Key("")]

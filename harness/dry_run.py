@@ -11,6 +11,7 @@ from harness.config import Config
 from harness.release.ingress_tls import own_secrets
 from harness.release.isolate import isolate
 from harness.release.manifests import Placement, prepare
+from harness.release.switches.route import own_routes
 
 Json = dict[str, Any]
 READING = ("get", "list", "watch")
@@ -56,13 +57,18 @@ def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: 
     if "ingress" in moved_by and config.ingress is not None:
         told.append(f"  patch            ingresses/{config.ingress.name} (backends)")
         told.append(f"  create           ingresses/{config.ingress.name}-both (ingress path only)")
+    for route in _routes(config, moved_by):
+        name = f"{plural(route['kind'])}/{route['metadata']['name']}"
+        told.append(f"  create           {name} (ingress path only, in the Ingress' place)")
+        told.append(f"  patch            {name} (weights)")
     told.append("  create           jobs/smoke-(side)-(number)")
     if options.workers:
         told.append(
             f"  create           jobs/bluegreen-load-(6 hex digits), {options.workers} pods (clusterip path only)"
         )
     if options.namespace:
-        gone = sorted({plural(kind) for _, kind in kinds([*objects, *own_secrets(config)])} | {"jobs", "pods"})
+        made = [*objects, *own_secrets(config), *_routes(config, moved_by)]
+        gone = sorted({plural(kind) for _, kind in kinds(made)} | {"jobs", "pods"})
         told.append(f"  deletecollection {', '.join(gone)} with the harness' label")
     else:
         told.append("  deletecollection ingresses, pods")
@@ -83,3 +89,8 @@ def lines(config: Config, rendered: Sequence[Json], options: Options, moved_by: 
     for verb in READING:
         told.append(f"  {verb:<16} {', '.join(sorted(right.resource for right in rights if right.verb == verb))}")
     return told
+
+
+def _routes(config: Config, moved_by: Sequence[str]) -> list[Json]:
+    """The HTTPRoute that some switches put in the Ingress' place."""
+    return own_routes(config) if {"route-weight", "route-ramp"} & set(moved_by) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def switch(
     request: pytest.FixtureRequest, namespace: Place, app: Config, cluster: Cluster, scenario: Scenario
-) -> Switch:
+) -> Iterator[Switch]:
     """What points users at a side: the Service's selector, or what --bg-switch names; a conftest may put another here.
 
     It is skipped by name where the application can't be moved so.
@@ -29,19 +30,22 @@ def switch(
     from harness.release.switches.known import DEFAULT, KNOWN, Means
 
     name = getattr(request, "param", DEFAULT)
-    means = Means(
-        kube=namespace.kube,
-        namespace=namespace.name,
-        config=app,
-        kubectl=cluster.kubectl,
-        helm=cluster.helm,
-        folder=scenario.folder,
-        event=scenario.journal.event,
-    )
-    try:
-        return KNOWN[name].make(means)
-    except (ConfigurationError, SetupError) as error:
-        pytest.skip(f"switch {name}: {error.what}")
+    with contextlib.ExitStack() as opened:
+        means = Means(
+            kube=namespace.kube,
+            namespace=namespace.name,
+            config=app,
+            kubectl=cluster.kubectl,
+            helm=cluster.helm,
+            gateway=lambda: opened.enter_context(cluster.gateway(app.ingress, namespace.name)),
+            folder=scenario.folder,
+            event=scenario.journal.event,
+        )
+        try:
+            made = KNOWN[name].make(means)
+        except (ConfigurationError, SetupError) as error:
+            pytest.skip(f"switch {name}: {error.what}")
+        yield made
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from harness.cluster.owned import ALLOWED, OWNED
 from harness.cluster.permissions import needed
 from harness.cluster.running import Place
 from harness.cluster.targets import entries, parse
-from harness.config import Config
+from harness.config import Config, Ingress, Tls
 from harness.errors import ClusterError, ConfigurationError, SetupError
 from harness.faults import reach
 from harness.release.isolate import isolate, private
@@ -338,6 +338,22 @@ def test_a_path_without_a_host_is_named(options: Options) -> None:
         with made.place("ingress") as place:
             assert place.node_port is None  # the Service stays as it is
         assert (made.names("ingress"), made.names("service"), made.nodes) == (["lb"], [], ())
+
+
+def test_routes_attach_to_the_gateway_that_the_configuration_names(running: existing.Existing) -> None:
+    named = Ingress("shop", "shop.example.com", "/", "gateways/shop", None)
+    with running.gateway(named, "shop") as name:
+        assert name == "gateways/shop"
+    theirs = Tls("shop-tls", "manifests", None)
+    with running.gateway(replace(named, tls=theirs), "shop") as name:
+        assert name == "gateways/shop"
+    for wrong, said in (
+        (None, "no Gateway is named"),
+        (replace(named, gateway=""), "no Gateway is named"),
+        (replace(named, tls=replace(theirs, certificate="run")), "no listener .* has the run's certificate"),
+    ):
+        with pytest.raises(ConfigurationError, match=said), running.gateway(wrong, "shop"):
+            pass
 
 
 # -- what is said -----------------------------------------------------------------------------------------------------

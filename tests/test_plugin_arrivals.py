@@ -54,7 +54,7 @@ CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda
 LEASED = """session.OwnCluster(
         name="", kubeconfig=None, kubectl=None, kind_binary=None, nodes=nodes, leases=ports.Leases(),
         ledger=pathlib.Path(pytestconfig.rootpath, "ledger"), environment={}, smoke_image="", engine="simulated",
-        store=None, source=None)"""
+        store=None, source=None, gateways=None)"""
 BODY = """
 from tests import simulated
 

@@ -183,7 +183,16 @@ def test_switches_are_named_by_a_list_or_all_at_once() -> None:
 
 def test_each_switch_is_made_by_its_own_name(kube: FakeKube, tmp_path: Path) -> None:
     program = tmp_path / "program"
-    means = Means(kube.kube, "ns", config_in(tmp_path), program, lambda: program, tmp_path, lambda *_, **__: None)
+    means = Means(
+        kube=kube.kube,
+        namespace="ns",
+        config=config_in(tmp_path),
+        kubectl=program,
+        helm=lambda: program,
+        gateway=lambda: "gateways/shop",
+        folder=tmp_path,
+        event=lambda *_, **__: None,
+    )
     assert [kind.make(means).name for kind in KNOWN.values()] == list(KNOWN)
     assert all(kind.paths for kind in KNOWN.values())
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cluster.answers import Refused
 from harness.cluster.kube_careful import SELECTOR, CarefulKube
@@ -19,6 +19,9 @@ from harness.cluster.running import CLUSTERIP, Node, Place
 from harness.cluster.store import Say, Store, cache_root
 from harness.cluster.targets import TLS, Target, entries, tls_ports
 from harness.errors import ConfigurationError, SetupError
+
+if TYPE_CHECKING:
+    from harness.config_ingress import Ingress
 
 SMOKE_IMAGE = "localhost/bluegreen/smoke:1"
 LOAD_IMAGE = "localhost/bluegreen/load:1"
@@ -86,6 +89,19 @@ class Existing:
     def helm(self) -> Path:
         """Not here: what Helm makes has no label of ours, so nothing could take it away again."""
         raise ConfigurationError("by Helm only on a cluster that the harness made", "leave the switch `helm` out")
+
+    @contextlib.contextmanager
+    def gateway(self, ingress: Ingress | None, namespace: str) -> Iterator[str]:
+        """The one that the configuration names; its listeners are its owner's, their certificates too."""
+        del namespace
+        if ingress is None or not ingress.gateway:
+            raise ConfigurationError("no Gateway is named", 'name it: [ingress] gateway = "namespace/name"')
+        if ingress.tls is not None and ingress.tls.certificate == "run":
+            raise ConfigurationError(
+                "no listener of a Gateway that was given has the run's certificate",
+                'leave [ingress.tls] out, or say certificate = "manifests" in it',
+            )
+        yield ingress.gateway
 
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path: no host was named for it. Inside, the Service itself is the way in."""

@@ -74,11 +74,17 @@ WITH_SWITCHES = (Right("", "pods/proxy", "create", "the application's own switch
 WITH_WORKERS = tuple(
     Right("", "pods/proxy", verb, "the load's workers, with --bg-load-workers") for verb in ("get", "create")
 )
+_ROUTES = tuple(
+    Right("gateway.networking.k8s.io", "httproutes", verb, "the switches route-weight and route-ramp")
+    for verb in ("create", "deletecollection", "get", "list", "patch")
+)
 BY_SWITCH = {
+    "route-weight": _ROUTES,
+    "route-ramp": _ROUTES,
     "ingress": (
         Right(NETWORKING, "ingresses", "get", "the switch, with --bg-switch ingress"),
         Right(NETWORKING, "ingresses", "patch", "the switch, with --bg-switch ingress"),
-    )
+    ),
 }
 """What a switch needs beside reading and patching the Service."""
 PER_KIND = {

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.cluster.engine import Engine
     from harness.cluster.kube import Kube
     from harness.cluster.store import Store
+    from harness.config_ingress import Ingress
 
 CLUSTERIP = "clusterip"
 """The path of users inside the cluster: the Service's own address, asked by a load's workers."""
@@ -99,6 +100,14 @@ class Cluster(Protocol):
 
         Raises:
             HarnessError: it isn't to be had here, with the reason.
+
+        """
+
+    def gateway(self, ingress: Ingress | None, namespace: str) -> AbstractContextManager[str]:
+        """A Gateway that routes of a scenario's namespace may attach to, as ``namespace/name``, during the block.
+
+        Raises:
+            HarnessError: there is none, with the reason.
 
         """
 

@@ -9,10 +9,11 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, load_image, owned, packages
 from harness.cluster.engine import Engine
+from harness.cluster.gateway import Gateways
 from harness.cluster.kube import Kube
 from harness.cluster.owned import OWNED
 from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
@@ -20,6 +21,9 @@ from harness.cluster.running import Place
 from harness.cluster.shell import run
 from harness.cluster.store import Say, Store, cache_root
 from harness.errors import SetupError
+
+if TYPE_CHECKING:
+    from harness.config_ingress import Ingress
 
 COLD_GIBIBYTES = 14.0  # Go's caches, root file systems, images; measured: 11 GiB after a cold build
 WARM_GIBIBYTES = 3.0
@@ -83,6 +87,7 @@ class OwnCluster:
         kind_binary: what made it.
         leases: its mapped NodePorts.
         load: has the nodes load images from the engine's store.
+        gateways: makes Gateways of its ingress controller's.
 
     """
 
@@ -98,6 +103,7 @@ class OwnCluster:
     engine: Engine = field(repr=False)
     store: Store = field(repr=False)
     source: images.Images = field(repr=False)
+    gateways: Gateways = field(repr=False)
     load: Callable[[list[str]], None] = field(repr=False, default=lambda _: None)
     allowed_faults: tuple[str, ...] = ()
 
@@ -114,6 +120,11 @@ class OwnCluster:
     def helm(self) -> Path:
         """From PATH, else built where Go is there: 3 min on 2 cores, once."""
         return binaries.helm(self.source)
+
+    def gateway(self, ingress: Ingress | None, namespace: str) -> contextlib.AbstractContextManager[str]:
+        """One for the block alone, with the certificate of the scenario's Secret; whatever the configuration names."""
+        tls = ingress.tls if ingress is not None else None
+        return self.gateways.open(namespace, tls.secret if tls is not None else "")
 
     def lacks(self, path: str) -> str:
         """Nothing: every path has its entries."""
@@ -190,6 +201,8 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             kind.wait_nodes(ours)
             _load(ours, source, [*built, smoke, *source.to_load()], store)
             ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
+            gateways = Gateways(ours, store, options.manifests_folder / "gateway")
+            gateways.tidy()
             yield OwnCluster(
                 name=name,
                 kubeconfig=ours.kubeconfig_path,
@@ -204,6 +217,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 store=store,
                 source=source,
                 load=lambda wanted: _load(ours, source, wanted, store),
+                gateways=gateways,
             )
         finally:
             if not options.keep and owned.read_owner(ours.path) is not None:

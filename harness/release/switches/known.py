@@ -27,6 +27,7 @@ class Means:
         kube, namespace, config: where, and of what application.
         kubectl: the program.
         helm: finds the program, or makes it.
+        gateway: opens a Gateway that routes may attach to, ``namespace/name``, until the scenario's end.
         folder: the scenario's, for what a tool reads.
         event: writes an event of the record.
 
@@ -37,6 +38,7 @@ class Means:
     config: Config
     kubectl: Path
     helm: Callable[[], Path]
+    gateway: Callable[[], str]
     folder: Path
     event: Callable[..., object]
 
@@ -91,6 +93,18 @@ def _ingress(means: Means) -> Switch:
     return IngressSwitch(means.kube, means.namespace, means.config)
 
 
+def _route_weight(means: Means) -> Switch:
+    from harness.release.switches.route import RouteWeightSwitch
+
+    return RouteWeightSwitch(means.kube, means.namespace, means.config, means.gateway)
+
+
+def _route_ramp(means: Means) -> Switch:
+    from harness.release.switches.route import RouteRampSwitch
+
+    return RouteRampSwitch(means.kube, means.namespace, means.config, means.gateway, means.event)
+
+
 KNOWN: Mapping[str, Kind] = {
     DEFAULT: Kind(_selector),
     "selector-apply": Kind(_applied),
@@ -98,6 +112,8 @@ KNOWN: Mapping[str, Kind] = {
     "kustomize": Kind(_kustomize),
     "helm": Kind(_helm),
     "ingress": Kind(_ingress, paths=("ingress",)),
+    "route-weight": Kind(_route_weight, paths=("ingress",)),
+    "route-ramp": Kind(_route_ramp, paths=("ingress",)),
 }
 
 
