@@ -74,6 +74,12 @@ def mutants(items: Sequence[pytest.Item]) -> dict[str, str]:
     return found
 
 
+def switch_of(item: pytest.Item) -> str:
+    """The switch that a scenario was given by name; "" where it has its own, or the usual one."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("switch", "")) if callspec is not None else ""
+
+
 def of_no_switch(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The scenarios that --bg-switch leaves out."""
     return [item for item in scenarios(items) if not item.get_closest_marker(EVERY_SWITCH)]

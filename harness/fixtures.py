@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -92,9 +92,9 @@ def seed(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture
-def namespace(cluster: Cluster, scenario: Scenario) -> Iterator[Place]:
+def namespace(request: pytest.FixtureRequest, cluster: Cluster, scenario: Scenario, app: Config) -> Iterator[Place]:
     """A namespace for one scenario, kept as evidence where it failed; nothing of ours is left in it afterwards."""
-    with cluster.place(scenario.path) as place:
+    with cluster.place(scenario.path, _apart(request.node, app)) as place:
         try:
             yield place
         finally:
@@ -253,8 +253,18 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
             yield reason
     if request.node.get_closest_marker("switches") and configuration_of(request.config, request.node).switches is None:
         yield "it needs an application with switches under [admin]"
+    if cluster.engine is None and _apart(request.node, configuration_of(request.config, request.node)):
+        yield f"switch {collecting.switch_of(request.node)}: it needs a cluster that the harness made"
     if cluster.engine is None and comes_with_the_harness(configuration_of(request.config, request.node)):
         yield "it tests an application of the harness' own, and the cluster was given for yours"
+
+
+def _apart(item: pytest.Item, app: Config) -> Mapping[str, Sequence[str]]:
+    """What a scenario's switch keeps in further namespaces."""
+    from harness.release.switches.known import KNOWN
+
+    name = collecting.switch_of(item)
+    return KNOWN[name].apart(app) if name else {}
 
 
 def configurations(session: pytest.Session) -> Collection[Config]:

@@ -40,6 +40,7 @@ def switch(
             gateway=lambda: opened.enter_context(cluster.gateway(app.ingress, namespace.name)),
             folder=scenario.folder,
             event=scenario.journal.event,
+            apart=namespace.apart,
         )
         try:
             made = KNOWN[name].make(means)

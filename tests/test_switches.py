@@ -192,6 +192,7 @@ def test_each_switch_is_made_by_its_own_name(kube: FakeKube, tmp_path: Path) -> 
         gateway=lambda: "gateways/shop",
         folder=tmp_path,
         event=lambda *_, **__: None,
+        apart={"blue": "ns-blue", "green": "ns-green"},
     )
     assert [kind.make(means).name for kind in KNOWN.values()] == list(KNOWN)
     assert all(kind.paths for kind in KNOWN.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -111,8 +111,10 @@ class Existing:
         return "" if served else f"no --bg-target was named for the {path} path"
 
     @contextlib.contextmanager
-    def place(self, path: str) -> Iterator[Place]:
+    def place(self, path: str, apart: Mapping[str, Sequence[str]] | None = None) -> Iterator[Place]:
         """The given namespace, with what is ours in it gone afterwards, or one made and deleted."""
+        if apart:
+            raise ConfigurationError("namespaces apart only on a cluster that the harness made", "leave the switch out")
         kube = CarefulKube(self.options.kubeconfig, self.options.context)
         port = self.options.node_port if path == "service" else None
         if name := self.options.namespace:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +36,7 @@ class Place:
         kube: the API, for this scenario alone.
         selector: what of the namespace is the scenario's, ``key=value``; "" where all is.
         prefix: of the Ingress' hosts, so that no host is used that somebody else may have; "" leaves the manifests'.
+        apart: namespaces of the sides' own, by side.
         check: refuses the namespace where something of these kinds, (apiVersion, kind), is left of an earlier run.
 
     """
@@ -46,6 +47,7 @@ class Place:
     selector: str = ""
     prefix: str = ""
     check: Callable[[Iterable[tuple[str, str]]], None] = lambda _: None
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 class Cluster(Protocol):
@@ -114,8 +116,18 @@ class Cluster(Protocol):
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path; "" where they can."""
 
-    def place(self, path: str) -> AbstractContextManager[Place]:
-        """A namespace to enter by a path, and what is ours in it gone afterwards."""
+    def place(self, path: str, apart: Mapping[str, Sequence[str]] | None = None) -> AbstractContextManager[Place]:
+        """A namespace to enter by a path, and what is ours in it gone afterwards.
+
+        Args:
+            path: by which it is entered.
+            apart: what lives in further namespaces: sides, each with what names of its objects begin with. The place
+                speaks of all of it as if it were in the one.
+
+        Raises:
+            ConfigurationError: there can't be further ones.
+
+        """
 
     def names(self, path: str) -> list[str]:
         """The names of a path's entries, in their order: the record knows an entry by its number."""

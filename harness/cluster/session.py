@@ -19,6 +19,7 @@ from harness.cluster.owned import OWNED
 from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
 from harness.cluster.running import Place
 from harness.cluster.shell import run
+from harness.cluster.spread import SpreadApi
 from harness.cluster.store import Say, Store, cache_root
 from harness.errors import SetupError
 
@@ -132,17 +133,22 @@ class OwnCluster:
         return ""
 
     @contextlib.contextmanager
-    def place(self, path: str) -> Iterator[Place]:
+    def place(self, path: str, apart: Mapping[str, Sequence[str]] | None = None) -> Iterator[Place]:
         """A fresh namespace; afterwards the Ingress goes at once, the pods without grace, the rest in its own time."""
         del path
         kube = Kube(self.kubeconfig)
         name = f"bg-{secrets.token_hex(4)}"
-        with self.leases.lease() as node_port:
-            kube.create_namespace(name, dict([OWNED]))
+        further = {side: f"{name}-{side}" for side in apart or {}}
+        with self.leases.lease() as node_port, contextlib.ExitStack() as made:
             try:
-                yield Place(name, node_port, kube)
+                for one in (name, *further.values()):
+                    kube.create_namespace(one, dict([OWNED]))
+                    made.callback(kube.end_namespace, one)
+                homes = {begins: further[side] for side, names in (apart or {}).items() for begins in names}
+                spoken = Kube(self.kubeconfig, api=SpreadApi(kube.api, name, homes)) if homes else kube
+                yield Place(name, node_port, spoken, apart=further)
             finally:
-                kube.end_namespace(name)
+                made.close()
                 if self.ledger is not None:
                     arrivals.discard(self.ledger / name)
 

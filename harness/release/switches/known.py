@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class Means:
         gateway: opens a Gateway that routes may attach to, ``namespace/name``, until the scenario's end.
         folder: the scenario's, for what a tool reads.
         event: writes an event of the record.
+        apart: namespaces of the sides' own, by side.
 
     """
 
@@ -41,6 +42,7 @@ class Means:
     gateway: Callable[[], str]
     folder: Path
     event: Callable[..., object]
+    apart: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Kind:
     Attributes:
         make: makes the switch of a scenario.
         paths: by which users notice it.
+        apart: what names of a side's objects begin with, by side, where each side has a namespace of its own.
 
     """
 
     make: Callable[[Means], Switch]
     paths: tuple[str, ...] = ("service", "ingress")
+    apart: Callable[[Config], Mapping[str, Sequence[str]]] = lambda _: {}
 
 
 def _selector(means: Means) -> Switch:
@@ -105,6 +109,18 @@ def _route_ramp(means: Means) -> Switch:
     return RouteRampSwitch(means.kube, means.namespace, means.config, means.gateway, means.event)
 
 
+def _namespaces(means: Means) -> Switch:
+    from harness.release.switches.namespaces import NamespacesSwitch
+
+    return NamespacesSwitch(means.kube, means.namespace, means.config, means.gateway, means.apart)
+
+
+def _names_by_side(config: Config) -> Mapping[str, Sequence[str]]:
+    from harness.release.switches.namespaces import names_by_side
+
+    return names_by_side(config)
+
+
 KNOWN: Mapping[str, Kind] = {
     DEFAULT: Kind(_selector),
     "selector-apply": Kind(_applied),
@@ -114,6 +130,7 @@ KNOWN: Mapping[str, Kind] = {
     "ingress": Kind(_ingress, paths=("ingress",)),
     "route-weight": Kind(_route_weight, paths=("ingress",)),
     "route-ramp": Kind(_route_ramp, paths=("ingress",)),
+    "namespaces": Kind(_namespaces, paths=("ingress",), apart=_names_by_side),
 }
 
 
