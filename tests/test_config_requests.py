@@ -68,7 +68,7 @@ def test_a_secret_is_in_what_is_sent_and_nowhere_else(tmp_path: Path) -> None:
 def test_the_smoke_job_names_a_secret_and_never_holds_it(tmp_path: Path) -> None:
     text = CONFIG + '[request]\nheaders = { Authorization = "Bearer ${SHOP_TOKEN}", X-Price = "$5" }\n'
     config = config_in(tmp_path, text)
-    job = smoke.job(config, "green", "v2", "smoke:1", "smoke-1")
+    job = smoke.job(config, "green", "v2", "smoke:1", 1)
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["args"][-4:] == ["--header", "Authorization:Bearer $(BG_SHOP_TOKEN)", "--header", "X-Price:$$5"]
     reference = {"name": "bluegreen-smoke", "key": "SHOP_TOKEN"}
@@ -135,7 +135,7 @@ def test_an_unknown_revision_must_be_accepted_by_name(tmp_path: Path) -> None:
     config = config_in(tmp_path, NONE.replace('"none"', f'"none"\n{accepted}'))
     assert config.identity.accept_unproven == NEEDS_REVISION
     assert identity_of(config).names == ()
-    args = smoke.job(config, "green", "v2", "smoke:1", "smoke-1")["spec"]["template"]["spec"]["containers"][0]["args"]
+    args = smoke.job(config, "green", "v2", "smoke:1", 1)["spec"]["template"]["spec"]["containers"][0]["args"]
     assert not {"--identity", "--expect-revision"} & set(args)
     what, _ = refusal(tmp_path, NONE.replace('"none"', '"none"\naccept_unproven = ["only"]'))
     assert "only" not in what.partition("and so")[2].split("can't")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,20 @@ def found(items: list[dict[str, Any]]) -> dict[str, bool]:
 
 def test_a_sound_release_has_no_fault() -> None:
     assert found(mutated()) == {}
+
+
+def test_a_selector_may_name_the_sides_otherwise() -> None:
+    """As where a controller puts a hash of its own into the selector and the pods' labels."""
+    items = mutated()
+    for item in items:
+        labels = item["spec"]["template"]["metadata"]["labels"] if item["kind"] == "Deployment" else {}
+        labels["hash"] = {"blue": "7c4", "green": "5d9"}.get(labels.get("color", ""), "")
+        if item["kind"] == "Service" and item["metadata"]["name"] == "shop":
+            item["spec"]["selector"] = {"app": "shop", "hash": "7c4"}
+    named = replace(NAMES, selector_key="hash", values={"blue": "7c4", "green": "5d9"})
+    (users,) = (fields for _, fields in facts.described(items, named, b"k") if fields.get("role") == "users")
+    assert users["matches"] == {"blue": ["shop-blue"], "green": ["shop-green"]}
+    assert not lint(Facts.of(facts.described(items, named, b"k")), "blue", "green")
 
 
 def label(item: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from tests.fake_kube import CONFIG, FakeClock, FakeKube, config_in
 
 
 def manifest(folder: Path, text: str = CONFIG) -> dict[str, object]:
-    return smoke.job(config_in(folder, text), "green", "v2", "localhost/smoke:1", "smoke-green-1")
+    return smoke.job(config_in(folder, text), "green", "v2", "localhost/smoke:1", 1)
 
 
 def arguments(job: dict[str, object]) -> list[str]:

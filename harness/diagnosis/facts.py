@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.labels import matches, selects
@@ -34,6 +34,7 @@ class Names:
         port: the Services' port.
         selector_key: the switch.
         container: the application's.
+        values: of the selector, by side, where they aren't the sides' own names.
 
     """
 
@@ -43,6 +44,7 @@ class Names:
     port: int
     selector_key: str
     container: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def described(objects: Iterable[Json], names: Names, key: bytes) -> list[Fact]:
@@ -148,7 +150,10 @@ def service(item: Json, names: Names, deployments: Sequence[Json]) -> dict[str, 
         (side for side, name in names.internal.items() if name == _name(item)), "other"
     )  # fmt: skip
     selectors = (
-        {side: {**selector, names.selector_key: side} if selector else {} for side in names.sides}
+        {
+            side: {**selector, names.selector_key: names.values.get(side, side)} if selector else {}
+            for side in names.sides
+        }
         if role == "users"
         else {role: selector}
     )

@@ -43,13 +43,13 @@ def cut_over_too() -> Plan:
 
     def make(ground: Ground, ident: str) -> Fault:
         del ident
-        service, side = ground.config.service, ground.release.idle
+        service, side, sides = ground.config.service, ground.release.idle, ground.release.observer.sides
 
         def select() -> None:
-            ground.kube.patch_service_selector(ground.namespace, service.name, {service.selector_key: side})
+            ground.kube.patch_service_selector(ground.namespace, service.name, {sides.key: sides.value(side)})
 
         def seen() -> str:
-            live = ground.kube.service_selector(ground.namespace, service.name).get(service.selector_key)
+            live = sides.selected(ground.kube.service_selector(ground.namespace, service.name))
             return f"the selector says {side}" if live == side else ""
 
         return Fault(service.name, call(select), seen)
@@ -199,13 +199,14 @@ def _selecting(kind: str, value: Callable[[Ground], str | None]) -> Plan:
 
     def make(ground: Ground, ident: str) -> Fault:
         del ident
-        service = ground.config.service
+        service, sides = ground.config.service, ground.release.observer.sides
 
         def endpoints() -> frozenset[str]:
             return frozenset(one.pod for one in ground.kube.service_endpoints(ground.namespace, service.name))
 
         def select(side: str | None) -> None:
-            ground.kube.patch_service_selector(ground.namespace, service.name, {service.selector_key: side})
+            value = None if side is None else sides.value(side)
+            ground.kube.patch_service_selector(ground.namespace, service.name, {sides.key: value})
 
         def right() -> frozenset[str]:
             return frozenset(one.name for one in ground.ready_pods(ground.release.active))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.diagnosis.facts import Fact, Names, described
 from harness.diagnosis.lint import Facts, Fault, lint
 from harness.release.clock import Clock
+from harness.release.sides import Sides
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -34,15 +36,23 @@ class Describer:
         config: names.
         journal: where it is written; not closed here.
         clock: stamps the events.
+        sides: how they are told apart, where they aren't Deployments.
 
     """
 
     def __init__(
-        self, kube: Kube, namespace: str, config: Config, journal: Journal, clock: Clock | None = None
+        self,
+        kube: Kube,
+        namespace: str,
+        config: Config,
+        journal: Journal,
+        clock: Clock | None = None,
+        sides: Sides | None = None,
     ) -> None:
         self._kube = kube
         self._namespace = namespace
         self._names = names_of(config)
+        self._sides = sides or Sides(config)
         self._journal = journal
         self._clock = clock or Clock()
         self._key = secrets.token_bytes(16)
@@ -59,7 +69,10 @@ class Describer:
         objects: list[dict[str, Any]] = []
         for kind, resource, group in RESOURCES:
             objects += [{**item, "kind": kind} for item in self._kube.objects(self._namespace, resource, group)]
-        now = described(objects, self._names, self._key)
+        standing = [self._sides.stand_in(name) for name in self._names.sides.values()]
+        objects += [{**item, "kind": "Deployment"} for item in standing if item is not None]
+        values = {side: self._sides.value(side) for side in self._names.sides}
+        now = described(objects, replace(self._names, selector_key=self._sides.key, values=values), self._key)
         for name, fields in now:
             if (name, fields) not in self._told:
                 self._event(name, **fields)

@@ -55,6 +55,7 @@ def check_open(switch: Switch, observer: Observer, probes: ProbeGate, move: str,
 
     """
     check_untouched(switch, move, active)
+    switch.check(move, to)
     if move != "cutover":
         return  # a way back is never barred
     if observer.static:

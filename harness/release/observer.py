@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from harness.cluster.answers import Endpoint, Refused, deployment_of
+from harness.cluster.answers import Endpoint, Refused
 from harness.diagnosis import facts
 from harness.diagnosis.lint import Fault
 from harness.errors import ClusterError, HarnessError, RolloutFailed
 from harness.release.clock import Clock
 from harness.release.describer import Describer
 from harness.release.partings import Partings
+from harness.release.sides import Sides
 
 if TYPE_CHECKING:
     from harness.cluster.kube import Kube
@@ -45,8 +46,10 @@ class Observer:
         journal: where it is written; not closed here.
         wanted: pods that the release has asked for, by side; sides with none aren't reported.
         clock: stamps the events.
+        sides: how they are told apart, where they aren't Deployments.
 
     Attributes:
+        sides: how they are told apart.
         static: a cutover is refused for faults that the objects show.
         services: others that lead users to a side, beside the configuration's.
         partings: has the logs of the sides' pods that ended.
@@ -61,6 +64,7 @@ class Observer:
         journal: Journal,
         wanted: Callable[[], Mapping[str, int]],
         clock: Clock | None = None,
+        sides: Sides | None = None,
     ) -> None:
         self._kube = kube
         self._namespace = namespace
@@ -70,7 +74,8 @@ class Observer:
         self._clock = clock or Clock()
         self.static = False
         self.services: Sequence[str] = ()
-        self._describer = Describer(kube, namespace, config, journal, self._clock)
+        self.sides = sides or Sides(config)
+        self._describer = Describer(kube, namespace, config, journal, self._clock, self.sides)
         self.partings = Partings(kube, namespace)
         self._stop = threading.Event()
         self._broken: list[BaseException] = []
@@ -160,7 +165,7 @@ class Observer:
             return
         for item in items:
             name = str(item["metadata"]["name"])
-            self._event("pod.changed", side=self._side_of(name), **facts.pod(item))
+            self._event("pod.changed", side=self.sides.of_pod(name), **facts.pod(item))
 
     def look_at_pods(self) -> None:
         """Journal how many pods of each side are ready, now."""
@@ -231,20 +236,16 @@ class Observer:
             seen = {name: facts.pod(item) for name, item in items.items()}
             for name, fields in seen.items():
                 if fields != known.get(name):
-                    self._journal.event("pod.changed", t=now_ns, side=self._side_of(name), **fields)
-                    if fields["stopping"] and self._side_of(name) in self._config.sides.deployments:
+                    self._journal.event("pod.changed", t=now_ns, side=self.sides.of_pod(name), **fields)
+                    if fields["stopping"] and self.sides.of_pod(name) in self._config.sides.deployments:
                         self.partings.follow(items[name])
             for name in known.keys() - seen.keys():
-                self._journal.event("pod.gone", t=now_ns, side=self._side_of(name), pod=name)
+                self._journal.event("pod.gone", t=now_ns, side=self.sides.of_pod(name), pod=name)
             known = seen
-
-    def _side_of(self, pod: str) -> str:
-        names = {deployment: side for side, deployment in self._config.sides.deployments.items()}
-        return names.get(deployment_of(pod), "other")
 
     def _journal_slice(self, endpoints: tuple[Endpoint, ...], now_ns: int) -> None:
         sides: Counter[str] = Counter(dict.fromkeys(self._config.sides.deployments, 0))
-        sides.update(self._side_of(endpoint.pod) for endpoint in endpoints)
+        sides.update(self.sides.of_pod(endpoint.pod) for endpoint in endpoints)
         ready = sum(endpoint.ready for endpoint in endpoints)
         where = {
             "nodes": dict(Counter(endpoint.node for endpoint in endpoints if endpoint.ready)),
@@ -261,8 +262,7 @@ class Observer:
             self._journal.event("pods.entered", t=now_ns, pods=sorted(entered))
 
     def _journal_selector(self, selector: Mapping[str, str]) -> None:
-        value = selector.get(self._config.service.selector_key)
-        self._event("selector.observed", value=value, selector=dict(selector))
+        self._event("selector.observed", value=self.sides.selected(selector), selector=dict(selector))
 
     def _event(self, name: str, **fields: object) -> None:
         self._journal.event(name, t=self._clock.now_ns(), **fields)

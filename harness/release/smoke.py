@@ -30,22 +30,25 @@ ENVIRONMENT = "BG_"
 NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 
-def job(config: Config, side: str, version: str, image: str, name: str) -> dict[str, Any]:
+def job(
+    config: Config, side: str, version: str | None, image: str, number: int, service: str | None = None
+) -> dict[str, Any]:
     """The Job that checks one side.
 
     Args:
         config: what to ask for, and how an answer tells its revision.
-        side: checked by its internal Service.
+        side: checked by its internal Service, unless another one is named.
         version: the revision that every answer must tell.
         image: the smoke runner's image.
-        name: the Job's name.
+        number: of the check, for the Job's name.
+        service: by which it is checked instead.
 
     """
-    url = f"http://{config.service.internal_of(side)}:{config.service.port}{config.smoke.path}"
+    url = f"http://{service or config.service.internal_of(side)}:{config.service.port}{config.smoke.path}"
     args = ["--url", url, "--requests", str(config.smoke.requests)]
     args += ["--expect-status", str(config.first.expect_status)]
     if not config.identity.anonymous:
-        args += ["--identity", config.identity.revision, "--expect-revision", version]
+        args += ["--identity", config.identity.revision, "--expect-revision", str(version)]
     args += ["--settle", f"{SETTLE_SECONDS:g}"]
     args += ["--timeout", f"{min(REQUEST_SECONDS, config.limits.smoke_seconds):g}"]
     if _same(config):
@@ -75,7 +78,7 @@ def job(config: Config, side: str, version: str, image: str, name: str) -> dict[
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": f"smoke-{side}-{number}", "labels": labels},
         "spec": {
             "backoffLimit": 0,  # one attempt: a second one would hide the first one's failure
             "activeDeadlineSeconds": round(limit_seconds(config)) + 10,  # after the wait, for a harness that died

@@ -59,6 +59,8 @@ def start(config: Config, cluster: Cluster, place: Place, scenario: Scenario, sw
     )
     release.observer.static = scenario.static
     release.observer.services = switch.services()
+    if switch.sides is not None:
+        kube.stand_in = switch.sides.stand_in
     if not scenario.static:
         release.probes.trust()
     scenario.journal.event("switch.used", switch=switch.name)

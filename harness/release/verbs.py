@@ -62,7 +62,7 @@ class Release:
         self._smokes = 0
         self._ending = Ending(kube, namespace, config, self._clock, self._event, switch)
         self._unsure: tuple[str, str, Callable[[State], State]] | None = None
-        self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock)
+        self.observer = Observer(kube, namespace, config, journal, self._wanted, self._clock, switch.sides)
         self.probes = ProbeGate(kube, namespace, config, self._event)
 
     @property
@@ -167,7 +167,7 @@ class Release:
         try:
             bluegreen.check_smoke(self.state)
             self._smokes += 1
-            job = smoke.job(self._config, side, str(version), self._smoke_image, f"smoke-{side}-{self._smokes}")
+            job = smoke.job(self._config, side, version, self._smoke_image, self._smokes, self._switch.preview(side))
             detail = smoke.run(self._kube, self._namespace, job, smoke.limit_seconds(self._config), self._clock)
         except (IllegalMove, SmokeFailed) as error:
             if isinstance(error, SmokeFailed):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.release.sides import Sides
 
 Json = dict[str, Any]
 
@@ -47,6 +50,8 @@ class Switch(ABC):
     """The mechanism, e.g. ``selector``."""
     by_command = False
     """Whether a flip is a command, which takes its time before it changes anything."""
+    sides: Sides | None = None
+    """How the sides are told apart, where the tool keeps them in something else than two Deployments."""
 
     @abstractmethod
     def active(self) -> str:
@@ -84,6 +89,27 @@ class Switch(ABC):
         """Bring a side to an image (None: as it is) and a size, where that is the tool's to do; else False."""
         del side, image, replicas
         return False
+
+    def preview(self, side: str) -> str | None:
+        """The Service by which a side is checked before users see it; None for the side's own internal one.
+
+        Raises:
+            ReleaseError: the tool doesn't put the side there.
+            ClusterError: as ``active``.
+
+        """
+        del side
+        return None
+
+    def check(self, move: str, to: str) -> None:
+        """Refuse a "cutover" or "rollback" that the tool would not make now, or would make in another way.
+
+        Raises:
+            IllegalMove: with the reason.
+            ClusterError: as ``active``.
+
+        """
+        del move, to
 
     def services(self) -> tuple[str, ...]:
         """Services that lead users to a side, beside the one that the configuration names."""
