@@ -37,6 +37,7 @@ def switch(
             config=app,
             kubectl=cluster.kubectl,
             helm=cluster.helm,
+            rollouts=cluster.rollouts,
             gateway=lambda: opened.enter_context(cluster.gateway(app.ingress, namespace.name)),
             folder=scenario.folder,
             event=scenario.journal.event,

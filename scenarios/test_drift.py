@@ -30,6 +30,7 @@ def _released(release: Release) -> None:
     release.smoke()
 
 
+@pytest.mark.parametrize("switch", ["selector", "argo-rollouts"], indirect=True)
 @pytest.mark.promises(nothing_lost(), red(moved_by_tool()))
 def test_a_move_that_somebody_else_made_first_turns_moved_by_tool_red(
     release: Release, load: Load, faults: Faults

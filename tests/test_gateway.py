@@ -163,7 +163,7 @@ def test_the_scenarios_secret_is_the_gateways_certificate() -> None:
     opened: list[tuple[str, str]] = []
     nothing: Any = None
     gateways: Any = SimpleNamespace(open=lambda *given: opened.append(given))
-    given: Any = ([], nothing, None, {}, "smoke", nothing, nothing, nothing, gateways)
+    given: Any = ([], nothing, None, {}, "smoke", nothing, nothing, nothing, gateways, nothing)
     own = OwnCluster("c", Path(), Path(), Path(), *given)
     tls = Tls("shop-tls", "run", None)
     for one in (None, Ingress("shop", "a.test", "/", "", None), Ingress("shop", "a.test", "/", "", tls)):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import harness.cluster.session
+import harness.cluster.own
 from tests.test_plugin import CONFTEST, HEAD, ROOT, Rehearsal, rehearse
 
 __all__ = ["rehearse"]
-HERE_TO_STAY = (harness.cluster.session,)
+HERE_TO_STAY = (harness.cluster.own,)
 pytest_plugins = ["pytester"]
 
 OVERRIDES = """
@@ -25,7 +25,7 @@ def release(scenario, namespace):
 """
 OURS = """
 import harness.release.start
-from harness.cluster import ports, session
+from harness.cluster import own, ports
 from harness.release.partings import Partings
 
 class Kube:
@@ -47,14 +47,14 @@ def start(config, cluster, place, scenario, switch):
 
 @pytest.fixture(autouse=True)
 def no_cluster(monkeypatch):
-    monkeypatch.setattr(session, "Kube", Kube)
+    monkeypatch.setattr(own, "Kube", Kube)
     monkeypatch.setattr(harness.release.start, "start", start)
 """
 CLUSTER = """types.SimpleNamespace(names=names, engine="simulated", lacks=lambda path: "")"""
-LEASED = """session.OwnCluster(
+LEASED = """own.OwnCluster(
         name="", kubeconfig=None, kubectl=None, kind_binary=None, nodes=nodes, leases=ports.Leases(),
         ledger=pathlib.Path(pytestconfig.rootpath, "ledger"), environment={}, smoke_image="", engine="simulated",
-        store=None, source=None, gateways=None)"""
+        store=None, source=None, gateways=None, ours=None)"""
 BODY = """
 from tests import simulated
 

@@ -189,6 +189,7 @@ def test_each_switch_is_made_by_its_own_name(kube: FakeKube, tmp_path: Path) -> 
         config=config_in(tmp_path),
         kubectl=program,
         helm=lambda: program,
+        rollouts=lambda: program,
         gateway=lambda: "gateways/shop",
         folder=tmp_path,
         event=lambda *_, **__: None,

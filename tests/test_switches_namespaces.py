@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from harness import fixtures
-from harness.cluster import existing, session
+from harness.cluster import existing, own
 from harness.cluster.answers import Json
 from harness.cluster.api import Api
 from harness.cluster.kube import Kube
@@ -210,24 +210,24 @@ class Named:
 def test_a_side_s_namespace_is_the_run_s_and_gone_after_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: str
 ) -> None:
-    monkeypatch.setattr(session, "Kube", Named)
+    monkeypatch.setattr(own, "Kube", Named)
     monkeypatch.setattr(Named, "made", [])
     monkeypatch.setattr(Named, "ended", [])
     monkeypatch.setattr(Named, "refused", refused)
     nothing: Any = None
-    given: Any = ([], Leases(), None, {}, "smoke", nothing, nothing, nothing, nothing)
-    own = session.OwnCluster("c", Path(), Path(), Path(), *given)
+    given: Any = ([], Leases(), None, {}, "smoke", nothing, nothing, nothing, nothing, nothing)
+    made = own.OwnCluster("c", Path(), Path(), Path(), *given)
     names = names_by_side(config_in(tmp_path))
     if refused:
-        with pytest.raises(ClusterError, match="no more"), own.place("ingress", names):
+        with pytest.raises(ClusterError, match="no more"), made.place("ingress", names):
             pass
     else:
-        with own.place("ingress", names) as place:
+        with made.place("ingress", names) as place:
             assert place.apart == {"blue": f"{place.name}-blue", "green": f"{place.name}-green"}
             assert Named.made == [place.name, *place.apart.values()]
             assert Named.ended == []
             assert cast(Any, place.kube).api.home("smoke-green-1") == place.apart["green"]
-        with own.place("service") as place:
+        with made.place("service") as place:
             assert (place.apart, isinstance(place.kube.api, SpreadApi)) == ({}, False)
     assert sorted(Named.ended) == sorted(Named.made) and Named.made
 

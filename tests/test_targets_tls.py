@@ -38,7 +38,7 @@ def test_a_target_for_tls_needs_its_host_on_the_ingress_path() -> None:
 def own(*mapped: dict[int, int]) -> OwnCluster:
     nodes: Any = [SimpleNamespace(name=f"n{at}", address="10.0.0.9", mapped=one) for at, one in enumerate(mapped)]
     nothing: Any = None
-    given: Any = (nodes, nothing, None, {}, "smoke", nothing, nothing, nothing, nothing)
+    given: Any = (nodes, nothing, None, {}, "smoke", nothing, nothing, nothing, nothing, nothing)
     return OwnCluster("c", Path(), Path(), Path(), *given)
 
 

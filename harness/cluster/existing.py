@@ -103,6 +103,12 @@ class Existing:
             )
         yield ingress.gateway
 
+    def rollouts(self) -> Path:
+        """Not here: its controller is for the whole cluster, and somebody else's business."""
+        raise ConfigurationError(
+            "by Argo Rollouts only on a cluster that the harness made", "leave the switch `argo-rollouts` out"
+        )
+
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path: no host was named for it. Inside, the Service itself is the way in."""
         if path == CLUSTERIP:

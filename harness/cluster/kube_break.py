@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.cluster import kube_rollouts
 from harness.cluster.answers import Refused
 from harness.cluster.api import APPLY, STRATEGIC, segment
 
@@ -55,7 +56,11 @@ def delete_network_policy(kube: Kube, namespace: str, name: str) -> None:
 
 
 def patch_deployment(kube: Kube, namespace: str, name: str, body: Json) -> None:
-    """Change a Deployment by a strategic merge; None takes a field away."""
+    """Change a Deployment by a strategic merge; None takes a field away. Where another object stands in, that one."""
+    if (standing := kube.stand_in(name)) is not None:
+        (owner,) = standing["metadata"]["ownerReferences"]
+        kube_rollouts.patch_containers(kube, namespace, owner["name"], body)
+        return
     path = f"/apis/apps/v1/namespaces/{segment(namespace)}/deployments/{segment(name)}"
     kube.api.patch(path, body, STRATEGIC)
 

@@ -113,6 +113,14 @@ class Cluster(Protocol):
 
         """
 
+    def rollouts(self) -> Path:
+        """The kubectl plugin of Argo Rollouts, whose controller runs from now on.
+
+        Raises:
+            HarnessError: it isn't to be had here, with the reason.
+
+        """
+
     def lacks(self, path: str) -> str:
         """Why scenarios can't enter by a path; "" where they can."""
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cluster import arrivals, binaries, engine, host, images, ingress, kind, load_image, owned, packages
+from harness.cluster import (
+    binaries,
+    engine,
+    host,
+    images,
+    ingress,
+    kind,
+    owned,
+    packages,
+)
 from harness.cluster.engine import Engine
 from harness.cluster.gateway import Gateways
-from harness.cluster.kube import Kube
-from harness.cluster.owned import OWNED
-from harness.cluster.ports import INGRESS_NODE_PORT, INGRESS_TLS_NODE_PORT, Leases
-from harness.cluster.running import Place
+from harness.cluster.own import OwnCluster as OwnCluster
+from harness.cluster.own import load_images
+from harness.cluster.ports import Leases
 from harness.cluster.shell import run
-from harness.cluster.spread import SpreadApi
 from harness.cluster.store import Say, Store, cache_root
 from harness.errors import SetupError
 
 if TYPE_CHECKING:
-    from harness.config_ingress import Ingress
+    pass
 
 COLD_GIBIBYTES = 14.0  # Go's caches, root file systems, images; measured: 11 GiB after a cold build
 WARM_GIBIBYTES = 3.0
@@ -80,96 +85,6 @@ class Options:
     heal: Callable[[Path, Engine, Say], object] | None = None
 
 
-@dataclass
-class OwnCluster:
-    """A kind cluster of ours: `harness.cluster.running.Cluster`, and what only such a one has.
-
-    Attributes:
-        kind_binary: what made it.
-        leases: its mapped NodePorts.
-        load: has the nodes load images from the engine's store.
-        gateways: makes Gateways of its ingress controller's.
-
-    """
-
-    name: str
-    kubeconfig: Path
-    kubectl: Path
-    kind_binary: Path
-    nodes: Sequence[kind.Node]
-    leases: Leases
-    ledger: Path | None
-    environment: dict[str, Any]
-    smoke_image: str
-    engine: Engine = field(repr=False)
-    store: Store = field(repr=False)
-    source: images.Images = field(repr=False)
-    gateways: Gateways = field(repr=False)
-    load: Callable[[list[str]], None] = field(repr=False, default=lambda _: None)
-    allowed_faults: tuple[str, ...] = ()
-
-    @property
-    def state(self) -> Path:
-        """The cluster's folder, which goes with it."""
-        return self.store.root / "clusters" / self.name
-
-    def load_image(self) -> str:
-        """Built and loaded where a scenario wants it; where nothing has changed, both are found done."""
-        self.load([load_image.provide(self.source)])
-        return load_image.TAG
-
-    def helm(self) -> Path:
-        """From PATH, else built where Go is there: 3 min on 2 cores, once."""
-        return binaries.helm(self.source)
-
-    def gateway(self, ingress: Ingress | None, namespace: str) -> contextlib.AbstractContextManager[str]:
-        """One for the block alone, with the certificate of the scenario's Secret; whatever the configuration names."""
-        tls = ingress.tls if ingress is not None else None
-        return self.gateways.open(namespace, tls.secret if tls is not None else "")
-
-    def lacks(self, path: str) -> str:
-        """Nothing: every path has its entries."""
-        del path
-        return ""
-
-    @contextlib.contextmanager
-    def place(self, path: str, apart: Mapping[str, Sequence[str]] | None = None) -> Iterator[Place]:
-        """A fresh namespace; afterwards the Ingress goes at once, the pods without grace, the rest in its own time."""
-        del path
-        kube = Kube(self.kubeconfig)
-        name = f"bg-{secrets.token_hex(4)}"
-        further = {side: f"{name}-{side}" for side in apart or {}}
-        with self.leases.lease() as node_port, contextlib.ExitStack() as made:
-            try:
-                for one in (name, *further.values()):
-                    kube.create_namespace(one, dict([OWNED]))
-                    made.callback(kube.end_namespace, one)
-                homes = {begins: further[side] for side, names in (apart or {}).items() for begins in names}
-                spoken = Kube(self.kubeconfig, api=SpreadApi(kube.api, name, homes)) if homes else kube
-                yield Place(name, node_port, spoken, apart=further)
-            finally:
-                made.close()
-                if self.ledger is not None:
-                    arrivals.discard(self.ledger / name)
-
-    def names(self, path: str) -> list[str]:
-        """The nodes' names, on every path."""
-        del path
-        return [node.name for node in self.nodes]
-
-    def entries(self, path: str, node_port: int) -> list[tuple[str, int, str]]:
-        """(host, port, node name) of every node: mapped on 127.0.0.1, or the node's own address."""
-        port = INGRESS_NODE_PORT if path == "ingress" else node_port
-        return [
-            ("127.0.0.1", node.mapped[port], node.name) if node.mapped else (node.address, port, node.name)
-            for node in self.nodes
-        ]
-
-    def tls_ports(self) -> list[int]:
-        """The Ingress controller's port for TLS through each node."""
-        return [node.mapped[INGRESS_TLS_NODE_PORT] if node.mapped else INGRESS_TLS_NODE_PORT for node in self.nodes]
-
-
 @contextlib.contextmanager
 def cluster(options: Options, applications: Sequence[Application], say: Say) -> Iterator[OwnCluster]:
     """A healthy cluster with every image loaded and the ingress answering, for the duration of the block.
@@ -205,7 +120,7 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
             if not ours.ensure(say):
                 ours.tidy()
             kind.wait_nodes(ours)
-            _load(ours, source, [*built, smoke, *source.to_load()], store)
+            load_images(ours, source, [*built, smoke, *source.to_load()], store)
             ingress.install(ours, store, options.manifests_folder / "ingress", source.envoy)
             gateways = Gateways(ours, store, options.manifests_folder / "gateway")
             gateways.tidy()
@@ -222,8 +137,8 @@ def cluster(options: Options, applications: Sequence[Application], say: Say) -> 
                 engine=found,
                 store=store,
                 source=source,
-                load=lambda wanted: _load(ours, source, wanted, store),
                 gateways=gateways,
+                ours=ours,
             )
         finally:
             if not options.keep and owned.read_owner(ours.path) is not None:
@@ -270,20 +185,6 @@ def _smoke(source: images.Images, folder: Path) -> str:
     tag = "localhost/bluegreen/smoke:1"
     source.application(folder / "smoke", {tag: {}}, images.PYTHON)
     return tag
-
-
-def _load(ours: kind.BlueGreenKind, source: images.Images, wanted: list[str], store: Store) -> None:
-    """Load what this cluster doesn't have yet, by content."""
-    record = ours.path / "loaded.json"
-    loaded = json.loads(record.read_text()) if record.exists() else {}
-    ids = {image: source.engine.image_id(image) for image in wanted}
-    missing = sorted(image for image, digest in ids.items() if loaded.get(image) != digest)
-    if not missing:
-        return
-    archive = source.archive(missing)
-    with store.step(f"load {len(missing)} images on {ours.workers} nodes"):
-        ours.load(archive)
-    record.write_text(json.dumps({**loaded, **ids}))
 
 
 def _environment(ours: kind.BlueGreenKind, options: Options, this_host: host.Host, store: Store) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Component:
         module, binary: where the binary comes from.
         base: root file system it needs, or "" for none.
         path: where the binary goes inside the image.
+        user: who runs it, by number; "" for root.
 
     """
 
@@ -35,6 +36,7 @@ class Component:
     binary: str
     base: str = ""
     path: str = "/usr/local/bin/"
+    user: str = ""
 
 
 # Names and tags as kubeadm of this version lists them (kubeadm config images list).
@@ -83,6 +85,7 @@ class Builder:
             f"FROM {base}\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
             f'COPY {component.binary} {component.path}\nENTRYPOINT ["{_inside(component)}"]\n'
         )
+        recipe += f"USER {component.user}\n" if component.user else ""
         return self._tagged(component.image, {component.binary: binary}, recipe)
 
     def pause(self) -> list[str]:

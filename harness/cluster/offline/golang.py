@@ -36,6 +36,8 @@ class Module:
 
 KUBERNETES = "v1.36.3"
 KIND = "v0.33.0"
+ARGO = "github.com/argoproj/argo-rollouts"
+ARGO_VERSION = "v1.10.0"
 _K8S = "k8s.io/kubernetes/cmd/"
 _VERSION = {
     "gitVersion": KUBERNETES,
@@ -85,6 +87,12 @@ MODULES = {
         ),
         Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, "about 3 min"),
         Module("contour", {"contour": "github.com/projectcontour/contour/cmd/contour"}, "1 to 5 min"),
+        Module(
+            "argo-rollouts",
+            {name: f"{ARGO}/cmd/{name}" for name in ("rollouts-controller", "kubectl-argo-rollouts")},
+            "10 to 20 min on 2 cores",
+            ldflags=f"-s -w -X {ARGO}/utils/version.version={ARGO_VERSION[1:]}",
+        ),
     )
 }
 

@@ -28,6 +28,7 @@ class Means:
         kubectl: the program.
         helm: finds the program, or makes it.
         gateway: opens a Gateway that routes may attach to, ``namespace/name``, until the scenario's end.
+        rollouts: has Argo Rollouts' controller running, and gives its kubectl plugin.
         folder: the scenario's, for what a tool reads.
         event: writes an event of the record.
         apart: namespaces of the sides' own, by side.
@@ -40,6 +41,7 @@ class Means:
     kubectl: Path
     helm: Callable[[], Path]
     gateway: Callable[[], str]
+    rollouts: Callable[[], Path]
     folder: Path
     event: Callable[..., object]
     apart: Mapping[str, str] = field(default_factory=dict)
@@ -121,12 +123,19 @@ def _names_by_side(config: Config) -> Mapping[str, Sequence[str]]:
     return names_by_side(config)
 
 
+def _argo(means: Means) -> Switch:
+    from harness.release.switches.argo import ArgoSwitch
+
+    return ArgoSwitch(means.kube, means.namespace, means.config, means.rollouts(), means.event)
+
+
 KNOWN: Mapping[str, Kind] = {
     DEFAULT: Kind(_selector),
     "selector-apply": Kind(_applied),
     "two-step": Kind(_two_step),
     "kustomize": Kind(_kustomize),
     "helm": Kind(_helm),
+    "argo-rollouts": Kind(_argo),
     "ingress": Kind(_ingress, paths=("ingress",)),
     "route-weight": Kind(_route_weight, paths=("ingress",)),
     "route-ramp": Kind(_route_ramp, paths=("ingress",)),
