@@ -102,8 +102,9 @@ def _of_one(objects: Sequence[Json], one: Json) -> dict[str, Guess]:
     found["service.internal"] = Guess(f"{name}-{{side}}", "made for the check before the cutover, where there is none")
     _ingress(objects, service, found)
     _container(dict.fromkeys(SIDES, one), service, SIDES[0], found)
-    if tag := found["app.old"].value:
-        found["app.old"] = Guess(tag, "its tag in the manifests")
+    tag = found["app.old"].value
+    if found["app.image"].value is not None:
+        found["app.old"] = Guess(tag, "its tag in the manifests" if tag else "the tag of the version that is live")
     found["app.new"] = Guess(None, "the tag of the version to release")
     own = next((labels[key] for key in NAMED if key in labels), None)
     found["app.name"] = Guess(own or name, "only a name, for messages")

@@ -14,7 +14,7 @@ import yaml
 from harness.cli import main
 from harness.config import load
 from harness.errors import EXIT_CONFIGURATION, EXIT_PASS, ConfigurationError
-from harness.guess import guesses, pairs
+from harness.guess import Guess, guesses, pairs
 from harness.starter import STDOUT, init
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +119,9 @@ def test_of_one_deployment_both_sides_are_made() -> None:
         "smoke.path": "/ready",
     }
     assert guesses(objects)["sides.template"].why == "the only Deployment: both sides are made of it"
+    untagged = single()
+    containers(untagged[0])[0]["image"] = "shop"
+    assert guesses(untagged)["app.old"] == Guess(None, "the tag of the version that is live")
     labeled = single()
     labeled[0]["spec"]["selector"]["matchLabels"]["color"] = "brown"
     assert values(labeled)["service.selector_key"] == "side"
