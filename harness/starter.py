@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.config_key import described
 from harness.config_model import NEEDS_REVISION, SCHEMA, App, Ingress, Service, Sides
+from harness.config_schema import needed
 from harness.errors import ConfigurationError
 from harness.files import write_atomically
 from harness.guess import Guess, Json, guesses, only, pairs
@@ -160,8 +161,9 @@ def _sides(found: Mapping[str, Guess]) -> list[str]:
 def _table(name: str, kind: type, found: Mapping[str, Guess], without: str = "") -> list[str]:
     lines: list[str] = []
     for one in described(kind):
-        if one.name != without and one.table is None:
-            lines += _key(one.name, found.get(f"{name}.{one.name}", Guess(None, "not found")), one.key.like)
+        guess = found.get(f"{name}.{one.name}")
+        if one.name != without and one.table is None and (guess is not None or needed(one)):
+            lines += _key(one.name, guess or Guess(None, "not found"), one.key.like)
     return lines
 
 
