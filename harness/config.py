@@ -12,7 +12,7 @@ from harness.config_admin import Admin
 from harness.config_key import described
 from harness.config_model import (
     ANONYMOUS,
-    NEEDS_REVISION,
+    ENVOY,
     App,
     Bad,
     Build,
@@ -119,7 +119,7 @@ def _config(top: Table, environment: Mapping[str, str] | None) -> Config:
     if config.helm is not None:
         _check_helm(top, config.helm, config.app.manifests)
     _check_requests(top, config, environment)
-    _check_identity(top.table("identity", Identity), config.identity)
+    _check_identity(top.table("identity", Identity), config)
     if config.ingress is not None and config.ingress.tls is not None:
         _check_tls(top.table("ingress", Ingress).table("tls", Tls), config.ingress.tls)
     _check_load(top.table("load", Load), config)
@@ -176,15 +176,18 @@ def _check_request(table: Table, request: Request, environment: Mapping[str, str
             table.refuse(key, f"takes {text} from the environment", "LOCUST_ is Locust's: call it otherwise")
 
 
-def _check_identity(table: Table, identity: Identity) -> None:
-    if identity.anonymous:
-        if missing := [name for name in NEEDS_REVISION if name not in identity.accept_unproven]:
-            what = f'is "{ANONYMOUS}", and so {", ".join(missing)} can\'t be proven'
-            listed = ", ".join(f'"{name}"' for name in NEEDS_REVISION)
-            table.refuse("revision", what, f"accept it by name: accept_unproven = [{listed}]")
-    elif identity.accept_unproven:
-        mend = f'leave it out: it belongs to revision = "{ANONYMOUS}"'
-        table.refuse("accept_unproven", "is given, but answers tell their version", mend)
+def _check_identity(table: Table, config: Config) -> None:
+    identity, needed = config.identity, config.identity.unproven
+    if identity.by_proxy and config.ingress is None:
+        table.refuse("revision", f'is "{ENVOY}", but there is no way by it', "add [ingress], or let answers tell it")
+    if missing := [name for name in needed if name not in identity.accept_unproven]:
+        what = f'is "{identity.revision}", and so {", ".join(missing)} can\'t be proven'
+        listed = ", ".join(f'"{name}"' for name in needed)
+        table.refuse("revision", what, f"accept it by name: accept_unproven = [{listed}]")
+    if more := [name for name in identity.accept_unproven if name not in needed]:
+        what = "is given, but answers tell their version"
+        what = f"holds {', '.join(more)}, which the proxy's log proves" if needed else what
+        table.refuse("accept_unproven", what, f'leave it out: it belongs to revision = "{ANONYMOUS}"')
 
 
 def _check_tls(table: Table, tls: Tls) -> None:

@@ -29,6 +29,7 @@ BREAKS_AFTER_CUTOVER = "{breaks_after_cutover}"
 SCHEMA = 1
 MAX_RATE = 1000.0
 ANONYMOUS = "none"
+ENVOY = "envoy"
 """identity.revision of an application whose answers don't tell their version."""
 NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
 """What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
@@ -80,8 +81,8 @@ class Identity:
     revision: Annotated[
         str,
         Key(
-            "the version; `none` where no answer tells it",
-            form=rf"{_HEADER_OR_JSON}|{ANONYMOUS}",
+            "the version; `envoy`: by the proxy's log, on the ingress path alone; `none` where nothing tells it",
+            form=rf"{_HEADER_OR_JSON}|{ENVOY}|{ANONYMOUS}",
             like="header:X-Version",
         ),
     ]
@@ -89,7 +90,7 @@ class Identity:
     accept_unproven: Annotated[
         tuple[str, ...],
         Key(
-            'with `revision = "none"`: everything that stays unproven then, by name',
+            'with `revision = "none"` or `"envoy"`: everything that stays unproven then, by name',
             default=(),
             form="|".join(NEEDS_REVISION),
             like=NEEDS_REVISION[0],
@@ -98,8 +99,18 @@ class Identity:
 
     @property
     def anonymous(self) -> bool:
-        """No answer tells its version."""
+        """Nothing tells the version of an answer."""
         return self.revision == ANONYMOUS
+
+    @property
+    def by_proxy(self) -> bool:
+        """The proxy's log tells which pod answered, and its image the version."""
+        return self.revision == ENVOY
+
+    @property
+    def unproven(self) -> tuple[str, ...]:
+        """What can't be proven, at least not wholly, by name."""
+        return NEEDS_REVISION if self.anonymous else ("smoke",) if self.by_proxy else ()
 
 
 @dataclass(frozen=True)

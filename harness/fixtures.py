@@ -144,6 +144,8 @@ def scenario(
             level="strict" if request.config.getoption("--bg-strict") else "user",
             slo=request.config.getoption("--bg-slo"),
             identity=app.identity.revision,
+            container=app.app.container,
+            image=app.app.image,
             seed=request.config.getoption("--bg-seed"),
             run_tag=current.run_tag,
             wall_ns=time.time_ns(),
@@ -248,6 +250,11 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
 
     if reason := cluster.lacks(path):
         yield reason
+    if configuration_of(request.config, request.node).identity.by_proxy:
+        if path != "ingress":
+            yield "who answered is told by Envoy's log ([identity] revision), and this path doesn't lead through it"
+        elif cluster.engine is None:
+            yield "who answered is told by Envoy's log ([identity] revision): only a cluster of our own has it"
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason

@@ -67,6 +67,8 @@ def release(
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     if cluster.engine is not None:  # an ingress of our own
         scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
+    if app.identity.by_proxy:
+        scenario.at_end.append(lambda: scenario.keep_answers(namespace.kube))
     yield released
     if scenario.failed:  # before the namespace's own dump, which finds only pods that are still there
         released.observer.partings.write(scenario.folder / "cluster" / "logs")

@@ -16,7 +16,7 @@ from harness.checks.finding import Finding
 from harness.checks.promise import Promise
 from harness.checks.registry import judge
 from harness.checks.verdict import overall
-from harness.cluster import arrivals, proxy_log
+from harness.cluster import answered, arrivals, proxy_log
 from harness.cluster.kube import Kube
 from harness.config import Config
 from harness.errors import ReleaseError
@@ -128,6 +128,17 @@ class Scenario:
         """
         if self.path == "ingress" and lost_mask(read(self.folder).samples).any():
             proxy_log.keep(kube, self.run_tag, self.journal)
+
+    def keep_answers(self, kube: Kube) -> None:
+        """Make what the ingress proxy says of who answered part of the record, where there was load.
+
+        Args:
+            kube: of a cluster whose ingress is ours.
+
+        """
+        if self.loaded:
+            samples = read(self.folder).samples
+            answered.keep(kube, self.folder, self.run_tag, int((samples["sent"] > 0).sum()), self.journal)
 
     @property
     def loaded(self) -> bool:

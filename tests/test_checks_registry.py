@@ -95,6 +95,7 @@ def test_two_checks_of_one_name_are_refused() -> None:
         "cutover_happened",
         "cluster_answers",
         "faults_healed",
+        "identified",
         "fault_timing",
         "moved_by_tool",
         "workers",

@@ -141,6 +141,36 @@ def test_an_unknown_revision_must_be_accepted_by_name(tmp_path: Path) -> None:
     assert "only" not in what.partition("and so")[2].split("can't")[0]
 
 
+PROXIED = CONFIG.replace('revision = "header:X-Revision"', 'revision = "envoy"\naccept_unproven = ["smoke"]')
+
+
+def test_the_proxys_log_may_tell_the_revision(tmp_path: Path) -> None:
+    config = config_in(tmp_path, PROXIED.replace('["smoke"]', '["smoke"]\npod = "header:X-Pod"'))
+    assert (config.identity.by_proxy, config.identity.anonymous) == (True, False)
+    assert identity_of(config).names == (b"x-pod",)
+    args = smoke.job(config, "green", "v2", "smoke:1", "smoke-1")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert not {"--identity", "--expect-revision"} & set(args)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "mended"),
+    [
+        (PROXIED.replace('\naccept_unproven = ["smoke"]', ""), "and so smoke can't be proven", '= ["smoke"]'),
+        (PROXIED.replace('["smoke"]', '["smoke", "only"]'), "holds only, which the proxy's log proves", "leave it out"),
+        (
+            PROXIED.replace('[ingress]\nname = "shop"\nhost = "shop.example.com"\n', ""),
+            'identity.revision is "envoy", but there is no way by it',
+            "add [ingress]",
+        ),
+        (PROXIED.replace('"envoy"', '"envy"'), "identity.revision can't be 'envy'", "header:X-Version"),
+    ],
+)
+def test_where_the_proxys_log_cant_tell_it_that_is_said(tmp_path: Path, text: str, said: str, mended: str) -> None:
+    what, mend = refusal(tmp_path, text)
+    assert said in what
+    assert mended in mend
+
+
 @pytest.mark.parametrize(
     ("accept", "said", "mended"),
     [

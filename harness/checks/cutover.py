@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding, Verdict, worst
+from harness.checks.identified import MOST_UNKNOWN
 from harness.checks.registry import check
-from harness.evidence.losses import answered_mask, lost_mask
+from harness.evidence.losses import answered_mask, lost_mask, told_mask
 from harness.evidence.milestones import FRESH
 from harness.evidence.samples import Samples
 from harness.evidence.timeline import SECOND, Move, Timeline
@@ -47,7 +48,7 @@ def only(
         return Finding("only", UNPROVEN, None, None, "answers", ANONYMOUS)
     windows = _windows(timeline, revision, after, within)
     wrong: Counter[str] = Counter()
-    judged, silent, latest = 0, [], 0.0
+    judged, silent, latest, untold, widest = 0, [], 0.0, 0, 0.0
     for window in windows:
         for name in classes:
             samples = _sent_in(timeline.of_class(name), window.start_ns, window.end_ns)
@@ -55,7 +56,10 @@ def only(
             judged += len(samples)
             if not len(samples):
                 silent.append(f"{name} after {window.name}")
-            other = samples[samples["revision"] != timeline.id_of(window.revision)]
+            told = samples[told_mask(timeline, samples)]
+            other = told[told["revision"] != timeline.id_of(window.revision)]
+            untold += len(samples) - len(told)
+            widest = max(widest, (len(samples) - len(told)) / max(len(samples), 1))
             ids, counts = np.unique(other["revision"], return_counts=True)
             for key, count in zip(ids.tolist(), counts.tolist(), strict=True):
                 wrong[timeline.string(key) or "an unknown revision"] += count
@@ -70,7 +74,10 @@ def only(
     if silent or not windows or not classes:
         text = f"no answer of {', '.join(silent)}" if silent else f"no {after} to judge after"
         return Finding("only", INCONCLUSIVE, 0, 0, "answers", text)
-    return Finding("only", PASS, 0, 0, "answers", f"all {judged} answers came from {expected}")
+    if widest > MOST_UNKNOWN:
+        text = f"in a window the proxy's log leaves {widest:.2%} of the answers open, at most {MOST_UNKNOWN:.2%} may be"
+        return Finding("only", INCONCLUSIVE, 0, 0, "answers", text)
+    return Finding("only", PASS, 0, 0, "answers", f"all {judged - untold} answers came from {expected}")
 
 
 def _windows(timeline: Timeline, revision: str | None, after: str, within: float) -> list[_Window]:
@@ -186,7 +193,7 @@ def _happened(timeline: Timeline, move: Move) -> tuple[Verdict, str]:
         return UNPROVEN, f"acknowledged; {ANONYMOUS}"
     fresh = timeline.of_class(FRESH)
     after = fresh[(fresh["sent"] >= move.acknowledged_ns) & (fresh["sent"] < move.end_ns)]
-    after = after[answered_mask(after)]
+    after = after[told_mask(timeline, after)]
     new = int(np.count_nonzero(after["revision"] == timeline.id_of(move.to_revision)))
     if new:
         return PASS, ""

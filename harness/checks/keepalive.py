@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import answered_mask, lost_mask
+from harness.evidence.losses import answered_mask, lost_mask, told_mask
 from harness.evidence.milestones import FRESH
 from harness.evidence.samples import FLAG_REPLACED, FLAG_RETRIABLE, UNSENT, Samples
 from harness.evidence.timeline import SECOND, Move, Timeline
@@ -32,7 +32,7 @@ def kept_until_drained(timeline: Timeline, *, within: float = 3.0, cls: str = "b
         return Finding(name, INCONCLUSIVE, None, 1e3 * within, unit, "no side was drained long enough after a cutover")
     move = moves[-1]
     samples = timeline.of_class(cls)
-    samples = samples[answered_mask(samples)]
+    samples = samples[told_mask(timeline, samples)]
     before = samples[(samples["sent"] > (move.sent_ns or 0) + SETTLED_NS) & (samples["sent"] < drained.t)]
     after = samples[samples["sent"] > drained.t]
     old = timeline.id_of(move.from_revision)

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import answered_mask
+from harness.evidence.losses import told_mask
 from harness.evidence.milestones import FRESH
 from harness.evidence.timeline import Event, Move, Timeline
 
@@ -144,7 +144,7 @@ def rolled_back_by_watch(timeline: Timeline) -> Finding:
         return Finding(name, FAIL, 0, 1, "rollbacks", f"breached ({why}), and a {moves[0].move} came first")
     fresh = timeline.of_class(FRESH)
     after = fresh[(fresh["sent"] >= (back.acknowledged_ns or 0)) & (fresh["sent"] < back.end_ns)]
-    after = after[answered_mask(after)]
+    after = after[told_mask(timeline, after)]
     if not len(after):
         return Finding(name, INCONCLUSIVE, 0, 1, "rollbacks", f"breached ({why}); no answer after the rollback")
     if timeline.anonymous:

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import lost_mask
+from harness.evidence.losses import lost_mask, told_mask
 from harness.evidence.samples import ERRORS, FLAG_GOAWAY, FLAG_REPLACED, OK
 from harness.evidence.timeline import Timeline
 
@@ -36,7 +36,7 @@ def finishes_where_it_began(timeline: Timeline, *, classes: Sequence[str], at_le
                 thin.append(f"{len(flying)} of {name} in flight at {move.move} {number}, {at_least} wanted")
             lost = int(np.count_nonzero(lost_mask(flying)))
             strange = flying["revision"] != timeline.id_of(move.from_revision)
-            moved = int(np.count_nonzero(strange & (flying["outcome"] == OK)))
+            moved = int(np.count_nonzero(strange & (flying["outcome"] == OK) & told_mask(timeline, flying)))
             if lost:
                 wrong.append(f"{lost} of {len(flying)} {name} in flight at {move.move} {number} were lost")
             if moved and not timeline.anonymous:

@@ -198,7 +198,7 @@ def budget(item: Json, names: Names, deployments: Sequence[Json]) -> dict[str, A
 
 
 def pod(item: Json) -> dict[str, Any]:
-    """One pod as it is now: where, ready, restarts, why a container waits, how it ended the last time."""
+    """One pod as it is now: where, its images, ready, restarts, why a container waits, how it ended the last time."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
     own = list(status.get("containerStatuses") or [])
     init = list(status.get("initContainerStatuses") or [])
@@ -207,6 +207,8 @@ def pod(item: Json) -> dict[str, Any]:
     return {
         "pod": item["metadata"]["name"],
         "node": spec.get("nodeName", ""),
+        "ip": status.get("podIP", ""),
+        "images": {one["name"]: one.get("image", "") for one in spec.get("containers") or []},
         "phase": status.get("phase", ""),
         "ready": any(c.get("type") == "Ready" and c.get("status") == "True" for c in status.get("conditions") or []),
         "running": any("running" in (one.get("state") or {}) for one in own),

@@ -54,6 +54,17 @@ def answered_mask(samples: Samples) -> Mask:
     return np.asarray((samples["outcome"] == OK) | ((samples["outcome"] != UNSENT) & (samples["revision"] != 0)))
 
 
+def told_mask(timeline: Timeline, samples: Samples) -> Mask:
+    """Which samples may be judged by who answered: as `answered_mask`, but for gaps of the record.
+
+    Where the proxy's log tells it (`Timeline.by_proxy`), an answer that it leaves open is a gap of the record and says
+    nothing of the application; how many there may be is judged by itself. Else an answer without a revision could have
+    come from anywhere, and that is the application's fault.
+    """
+    mask = answered_mask(samples)
+    return mask & (samples["revision"] != 0) if timeline.by_proxy else mask
+
+
 def judged_mask(timeline: Timeline, name: str, samples: Samples) -> Mask:
     """Which samples of class `name` are losses that count at the timeline's level."""
     lost = lost_mask(samples)

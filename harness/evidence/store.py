@@ -1,5 +1,6 @@
-"""Reads a run's folder: ``events.jsonl``, ``samples*.bin``, ``sockets*.bin`` and ``arrivals/`` become a `Timeline`.
+"""Reads a run's folder, which becomes a `Timeline`.
 
+That is ``events.jsonl``, ``samples*.bin``, ``sockets*.bin``, ``*.answers`` and ``arrivals/``.
 Nothing else in evidence does I/O.
 
 What was cut or damaged is left out, and said in `Timeline.notes`; everything before a cut is kept. The order of files
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import LoadError
-from harness.evidence import probes
+from harness.evidence import probes, proxied
 from harness.evidence import samples as layout
 from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
@@ -85,7 +86,7 @@ def read(folder: Path) -> Timeline:
     kept = folder / ARRIVALS
     finished = any(event.name in ("load.stopped", "scenario.finished") for event in events)
     notes = (*notes, *absences(workers, [part.name for part in parts], finished=finished))
-    timeline = replace(merge(parts, events, notes), sockets=_sockets(folder, workers))
+    timeline = _told(folder, replace(merge(parts, events, notes), sockets=_sockets(folder, workers)))
     return replace(timeline, arrivals=_arrivals(kept, timeline), probes=_probes(kept, timeline))
 
 
@@ -106,6 +107,22 @@ def placed(part: Part, workers: Mapping[str, Worker]) -> Part:
 
 def _stem(name: str) -> str:
     return name.partition("-")[2].removesuffix(".bin")
+
+
+def _told(folder: Path, timeline: Timeline) -> Timeline:
+    """Joined with the proxy's log, where the event `answers.kept` names files of it."""
+    kept = timeline.named("answers.kept")
+    if not kept:
+        return timeline
+    texts, faults = [], [str(fault) for fault in kept[-1].fields.get("faults") or ()]
+    for name, size in dict(kept[-1].fields.get("files") or {}).items():
+        path = folder / Path(name).name
+        raw = path.read_bytes() if path.is_file() else b""
+        faults += [f"{name} has {len(raw)} bytes, {size} were kept"] if len(raw) != size else []
+        texts.append(raw.decode(errors="replace"))
+    classes = {spec.name: spec.code for spec in timeline.classes}
+    tag = str(timeline.started.get("run_tag") or "")
+    return proxied.join(timeline, proxied.parse(texts, tag, classes, faults))
 
 
 def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:

@@ -76,6 +76,24 @@ class Move:
         return self.sent_ns if self.narrowed_ns is None else self.narrowed_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """How many answers the proxy's log tells the pod of, where no answer does so itself.
+
+    Args:
+        answered: ok answers, all of which should be in it.
+        known: those whose pod and revision it tells.
+        contradicted: those whose answer names another pod than the log does.
+        faults: what keeps the log from being whole.
+
+    """
+
+    answered: int
+    known: int
+    contradicted: int
+    faults: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Timeline:
     """Everything that is known of a run.
@@ -91,6 +109,7 @@ class Timeline:
         arrivals: what the application wrote down; None where no record was kept.
         sockets: the WebSockets; None where none ran.
         probes: what it wrote down of its probes, by pod; None where no record was kept.
+        joined: how the samples were joined with the proxy's log; None where they tell for themselves who answered.
 
     """
 
@@ -102,6 +121,7 @@ class Timeline:
     arrivals: Arrivals | None = None
     sockets: Sockets | None = None
     probes: tuple[ProbeRecord, ...] | None = None
+    joined: Joined | None = None
 
     def __post_init__(self) -> None:
         samples = self.samples
@@ -163,6 +183,11 @@ class Timeline:
     def anonymous(self) -> bool:
         """No answer tells its revision, and the configuration accepts that by name."""
         return self.started.get("identity") == "none"
+
+    @property
+    def by_proxy(self) -> bool:
+        """Not the answer but the proxy's log tells who answered."""
+        return self.started.get("identity") == "envoy"
 
     @cached_property
     def finished(self) -> bool:

@@ -47,7 +47,7 @@ def job(
     url = f"http://{service or config.service.internal_of(side)}:{config.service.port}{config.smoke.path}"
     args = ["--url", url, "--requests", str(config.smoke.requests)]
     args += ["--expect-status", str(config.first.expect_status)]
-    if not config.identity.anonymous:
+    if "smoke" not in config.identity.unproven:
         args += ["--identity", config.identity.revision, "--expect-revision", str(version)]
     args += ["--settle", f"{SETTLE_SECONDS:g}"]
     args += ["--timeout", f"{min(REQUEST_SECONDS, config.limits.smoke_seconds):g}"]
