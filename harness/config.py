@@ -178,7 +178,7 @@ def _check_request(table: Table, request: Request, environment: Mapping[str, str
 
 def _check_identity(table: Table, config: Config) -> None:
     identity, needed = config.identity, config.identity.unproven
-    if identity.by_proxy and config.ingress is None:
+    if identity.told_on == "ingress" and config.ingress is None:
         table.refuse("revision", f'is "{ENVOY}", but there is no way by it', "add [ingress], or let answers tell it")
     if missing := [name for name in needed if name not in identity.accept_unproven]:
         what = f'is "{identity.revision}", and so {", ".join(missing)} can\'t be proven'
@@ -186,7 +186,7 @@ def _check_identity(table: Table, config: Config) -> None:
         table.refuse("revision", what, f"accept it by name: accept_unproven = [{listed}]")
     if more := [name for name in identity.accept_unproven if name not in needed]:
         what = "is given, but answers tell their version"
-        what = f"holds {', '.join(more)}, which the proxy's log proves" if needed else what
+        what = f"holds {', '.join(more)}, which can be proven" if needed else what
         table.refuse("accept_unproven", what, f'leave it out: it belongs to revision = "{ANONYMOUS}"')
 
 

@@ -30,6 +30,9 @@ SCHEMA = 1
 MAX_RATE = 1000.0
 ANONYMOUS = "none"
 ENVOY = "envoy"
+CONNTRACK = "conntrack"
+PATHS = {ENVOY: "ingress", CONNTRACK: "service"}
+"""What tells who answered, where answers don't, and on which path."""
 """identity.revision of an application whose answers don't tell their version."""
 NEEDS_REVISION = ("cutover_happened", "never_served", "no_flip_back", "only", "rolled_back_by_watch", "smoke")
 """What can't be proven, at least not wholly, of an application whose answers don't tell their version."""
@@ -81,8 +84,9 @@ class Identity:
     revision: Annotated[
         str,
         Key(
-            "the version; `envoy`: by the proxy's log, on the ingress path alone; `none` where nothing tells it",
-            form=rf"{_HEADER_OR_JSON}|{ENVOY}|{ANONYMOUS}",
+            "the version; `envoy` or `conntrack`: by the proxy's log on the ingress path, or by the nodes' tables of "
+            "connections on the service path; `none` where nothing tells it",
+            form=rf"{_HEADER_OR_JSON}|{'|'.join(PATHS)}|{ANONYMOUS}",
             like="header:X-Version",
         ),
     ]
@@ -90,7 +94,7 @@ class Identity:
     accept_unproven: Annotated[
         tuple[str, ...],
         Key(
-            'with `revision = "none"` or `"envoy"`: everything that stays unproven then, by name',
+            'with `revision = "none"`, `"envoy"` or `"conntrack"`: everything that stays unproven then, by name',
             default=(),
             form="|".join(NEEDS_REVISION),
             like=NEEDS_REVISION[0],
@@ -103,14 +107,14 @@ class Identity:
         return self.revision == ANONYMOUS
 
     @property
-    def by_proxy(self) -> bool:
-        """The proxy's log tells which pod answered, and its image the version."""
-        return self.revision == ENVOY
+    def told_on(self) -> str:
+        """The path on which not the answer tells which pod gave it, its image telling the version; else ""."""
+        return PATHS.get(self.revision, "")
 
     @property
     def unproven(self) -> tuple[str, ...]:
         """What can't be proven, at least not wholly, by name."""
-        return NEEDS_REVISION if self.anonymous else ("smoke",) if self.by_proxy else ()
+        return NEEDS_REVISION if self.anonymous else ("smoke",) if self.told_on else ()
 
 
 @dataclass(frozen=True)

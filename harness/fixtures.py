@@ -250,11 +250,11 @@ def _obstacles(request: pytest.FixtureRequest, cluster: Cluster, path: str) -> I
 
     if reason := cluster.lacks(path):
         yield reason
-    if configuration_of(request.config, request.node).identity.by_proxy:
-        if path != "ingress":
-            yield "who answered is told by Envoy's log ([identity] revision), and this path doesn't lead through it"
-        elif cluster.engine is None:
-            yield "who answered is told by Envoy's log ([identity] revision): only a cluster of our own has it"
+    identity = configuration_of(request.config, request.node).identity
+    if identity.told_on not in ("", path):
+        yield f'[identity] revision = "{identity.revision}" tells who answered on the {identity.told_on} path alone'
+    elif identity.told_on and cluster.engine is None:
+        yield f'[identity] revision = "{identity.revision}" tells who answered on a cluster of the harness\' own alone'
     for marker in request.node.iter_markers("beyond"):
         if reason := why_not(marker.args[0], cluster):
             yield reason

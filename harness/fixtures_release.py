@@ -67,8 +67,15 @@ def release(
     scenario.at_end.append(lambda: scenario.keep_arrivals(cluster.ledger, namespace.name))
     if cluster.engine is not None:  # an ingress of our own
         scenario.at_end.append(lambda: scenario.keep_proxy_log(namespace.kube))
-    if app.identity.by_proxy:
+    if app.identity.told_on == "ingress":
         scenario.at_end.append(lambda: scenario.keep_answers(namespace.kube))
+    elif app.identity.told_on and cluster.engine is not None and namespace.node_port:
+        from harness.cluster.tracked import Tracker
+
+        names = [node.name for node in cluster.nodes]
+        tracker = Tracker(cluster.engine, names, namespace.node_port, scenario.folder, scenario.journal)
+        tracker.start()
+        scenario.at_end.append(tracker.keep)
     yield released
     if scenario.failed:  # before the namespace's own dump, which finds only pods that are still there
         released.observer.partings.write(scenario.folder / "cluster" / "logs")

@@ -19,7 +19,7 @@ from harness.client.plan_check import SECURE
 from harness.client.socket_plan import SocketPlan
 from harness.client.tls import HTTP1, context_of
 from harness.config import Config, Request
-from harness.config_model import ANONYMOUS, ENVOY
+from harness.config_model import ANONYMOUS, PATHS
 from harness.errors import ConfigurationError
 from harness.evidence.sockets import CLASS as SOCKETS
 from harness.load import Load, steady
@@ -239,7 +239,7 @@ def identity_of(config: Config) -> Identity:
     """Where an answer tells its revision and pod."""
     fields: dict[str, str] = {}
     for what, spec in (("revision", config.identity.revision), ("pod", config.identity.pod)):
-        if spec and spec not in (ANONYMOUS, ENVOY):
+        if spec and spec != ANONYMOUS and spec not in PATHS:
             kind, _, value = spec.partition(":")
             fields[f"{what}_{kind}"] = value
     return Identity(**fields)

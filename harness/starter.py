@@ -23,6 +23,8 @@ IDENTITY = (
     "# how an answer tells its version; the one thing that no manifest says. One of:",
     '# revision = "header:X-Version"    # a header of every answer',
     '# revision = "json:build.version"  # a dotted path into a JSON body',
+    '# revision = "envoy"               # the proxy\'s log tells it, on the ingress path alone',
+    '# revision = "conntrack"           # the nodes\' tables of connections tell it, on the service path alone',
     '# revision = "none"                # nothing tells it; then what stays unproven must be accepted by name:',
     f"# accept_unproven = {json.dumps(NEEDS_REVISION)}",
 )

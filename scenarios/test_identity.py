@@ -1,4 +1,4 @@
-"""Who answered, where the answers don't say their version: by the proxy's own log."""
+"""Who answered, where the answers don't say their version: by the proxy's log, or the nodes' tables."""
 
 import pytest
 
@@ -17,10 +17,11 @@ from harness.words import (
     only,
 )
 
-pytestmark = [pytest.mark.nightly, pytest.mark.application("manifests/proxied/bluegreen.toml")]
+pytestmark = pytest.mark.nightly
 
 
 @pytest.mark.paths("ingress")
+@pytest.mark.application("manifests/proxied/bluegreen.toml")
 @pytest.mark.promises(
     nothing_lost(),
     answered_within(),
@@ -32,6 +33,27 @@ pytestmark = [pytest.mark.nightly, pytest.mark.application("manifests/proxied/bl
 )
 def test_the_proxys_log_tells_who_answered(release: Release, load: Load) -> None:
     """There and back; each answer's pod by Envoy's log is the one that the answer names, and its image the version."""
+    release.deploy(NEW)
+    release.smoke()
+    with load.steady():
+        release.cutover()
+        release.watch(seconds=8)
+        release.rollback()
+        release.watch(seconds=6)
+
+
+@pytest.mark.paths("service")
+@pytest.mark.application("manifests/tracked/bluegreen.toml")
+@pytest.mark.promises(
+    nothing_lost(),
+    answered_within(),
+    enough(2000),
+    only(NEW, after=CUTOVER, within=2.0),
+    only(OLD, after=ROLLBACK, within=2.0),
+    no_flip_back(),
+)
+def test_the_nodes_tables_tell_who_answered(release: Release, load: Load) -> None:
+    """There and back; each answer's pod by its node's table is the one that it names, and the image the version."""
     release.deploy(NEW)
     release.smoke()
     with load.steady():

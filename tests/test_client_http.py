@@ -101,8 +101,10 @@ def told(answer: Answer) -> tuple[int, str]:
 
 def test_a_good_answer_is_told_in_full() -> None:
     seen: list[bytes] = []
+    ports: list[int] = []
 
     def handle(connection: socket.socket) -> None:
+        ports.append(connection.getpeername()[1])
         for _ in range(2):
             seen.append(read_request(connection))
             connection.sendall(GOOD)
@@ -118,6 +120,7 @@ def test_a_good_answer_is_told_in_full() -> None:
     assert (first.revision, first.pod) == ("v1", "p-1")
     assert (first.nth, second.nth) == (1, 2)
     assert first.conn == second.conn > 0
+    assert [first.port, second.port] == ports * 2
     assert before <= first.sent <= first.first_byte <= first.end <= second.sent <= second.end <= time.monotonic_ns()
     assert connection.entry == 3
 
@@ -420,6 +423,9 @@ class FakeSocket:
     def setsockopt(self, *_: object) -> None: ...
 
     def settimeout(self, _: float) -> None: ...
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 40_000
 
     def connect(self, _: object) -> None:
         if self._connect:

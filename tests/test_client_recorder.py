@@ -42,6 +42,7 @@ def test_every_field_comes_back(tmp_path: Path) -> None:
             nth=3,
             revision="v1",
             pod="p" * 150,
+            port=40_001,
         ),
     )
     record.close_class(2, 3, 2, 1, 0)
@@ -71,7 +72,7 @@ def test_every_field_comes_back(tmp_path: Path) -> None:
         "first_byte": 120,
         "end": 130,
         "flags": 5,
-        "source": 0,
+        "source": 40_001,  # until it is read: the number of the file then
     }
     assert (follower.strings[revision], follower.strings[pod]) == ("v1", "p" * 150)
     assert follower.classes == {2: "idle"}

@@ -146,17 +146,22 @@ PROXIED = CONFIG.replace('revision = "header:X-Revision"', 'revision = "envoy"\n
 
 def test_the_proxys_log_may_tell_the_revision(tmp_path: Path) -> None:
     config = config_in(tmp_path, PROXIED.replace('["smoke"]', '["smoke"]\npod = "header:X-Pod"'))
-    assert (config.identity.by_proxy, config.identity.anonymous) == (True, False)
+    assert (config.identity.told_on, config.identity.anonymous) == ("ingress", False)
     assert identity_of(config).names == (b"x-pod",)
     args = smoke.job(config, "green", "v2", "smoke:1", "smoke-1")["spec"]["template"]["spec"]["containers"][0]["args"]
     assert not {"--identity", "--expect-revision"} & set(args)
+
+
+def test_or_the_nodes_tables_on_the_service_path(tmp_path: Path) -> None:
+    config = config_in(tmp_path, PROXIED.replace('"envoy"', '"conntrack"'))
+    assert (config.identity.told_on, identity_of(config).names) == ("service", ())
 
 
 @pytest.mark.parametrize(
     ("text", "said", "mended"),
     [
         (PROXIED.replace('\naccept_unproven = ["smoke"]', ""), "and so smoke can't be proven", '= ["smoke"]'),
-        (PROXIED.replace('["smoke"]', '["smoke", "only"]'), "holds only, which the proxy's log proves", "leave it out"),
+        (PROXIED.replace('["smoke"]', '["smoke", "only"]'), "holds only, which can be proven", "leave it out"),
         (
             PROXIED.replace('[ingress]\nname = "shop"\nhost = "shop.example.com"\n', ""),
             'identity.revision is "envoy", but there is no way by it',

@@ -520,6 +520,12 @@ def test_a_version_that_the_configuration_lacks_skips_by_name(rehearse: Rehearsa
     assert result.ret == 10  # nothing was judged
 
 
+def test_a_path_on_which_nothing_would_tell_who_answered_is_skipped_by_name(rehearse: Rehearsal) -> None:
+    result = rehearse(GOOD, "-rs", f"--bg-config={ROOT / 'manifests' / 'proxied' / 'bluegreen.toml'}")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(['*revision = "envoy" tells who answered on the ingress path alone*'])
+
+
 @pytest.mark.parametrize("way", ["skip", "fail"])
 def test_who_leaves_once_users_are_there_is_judged_all_the_same(rehearse: Rehearsal, way: str) -> None:
     left = (

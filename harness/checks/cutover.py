@@ -75,7 +75,7 @@ def only(
         text = f"no answer of {', '.join(silent)}" if silent else f"no {after} to judge after"
         return Finding("only", INCONCLUSIVE, 0, 0, "answers", text)
     if widest > MOST_UNKNOWN:
-        text = f"in a window the proxy's log leaves {widest:.2%} of the answers open, at most {MOST_UNKNOWN:.2%} may be"
+        text = f"in a window {timeline.witness} left {widest:.2%} of the answers open, limit {MOST_UNKNOWN:.2%}"
         return Finding("only", INCONCLUSIVE, 0, 0, "answers", text)
     return Finding("only", PASS, 0, 0, "answers", f"all {judged - untold} answers came from {expected}")
 

@@ -110,6 +110,7 @@ class Answer:
         nth: number of the request on that connection, from 1.
         revision: as the answer told, or "".
         pod: as the answer told, or "".
+        port: of this end of the connection, which the nodes know it by; 0 where it isn't known.
         detail: the reason in words, for logs.
 
     """
@@ -124,6 +125,7 @@ class Answer:
         "nth",
         "outcome",
         "pod",
+        "port",
         "revision",
         "sent",
         "status",
@@ -132,5 +134,5 @@ class Answer:
     def __init__(self) -> None:
         self.outcome = OK
         self.error = "none"
-        self.flags = self.status = self.sent = self.first_byte = self.end = self.conn = self.nth = 0
+        self.flags = self.status = self.sent = self.first_byte = self.end = self.conn = self.nth = self.port = 0
         self.revision = self.pod = self.detail = ""

@@ -56,10 +56,11 @@ class Connection:
     Attributes:
         ident: number of the present socket, 0 before the first.
         nth: requests sent on it.
+        local: the port of this end of it, 0 where that isn't known.
 
     """
 
-    __slots__ = ("_reader", "_reads", "_sock", "_wait", "entry", "host", "ident", "nth", "port")
+    __slots__ = ("_reader", "_reads", "_sock", "_wait", "entry", "host", "ident", "local", "nth", "port")
 
     def __init__(self, host: str, port: int, entry: int = 0) -> None:
         self.host = host
@@ -67,6 +68,7 @@ class Connection:
         self.entry = entry
         self.ident = 0
         self.nth = 0
+        self.local = 0
         self._sock: Wire | None = None
         self._wait = 0.0
         self._reader: AnswerReader | None = None
@@ -104,6 +106,7 @@ class Connection:
         self.nth += 1
         answer.conn = self.ident
         answer.nth = self.nth
+        answer.port = self.local
         payload = request.encode(request_id)
         count = 0
         try:
@@ -130,6 +133,7 @@ class Connection:
         self.nth = 0
         answer.conn = self.ident = next_connection()
         sock = connect(self.host, self.port, request.timeout_s, answer)
+        self.local = sock.getsockname()[1] if sock is not None else 0
         self._wait = request.timeout_s
         self._sock = sock
         return sock

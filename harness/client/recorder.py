@@ -165,7 +165,7 @@ class Recorder(RecordFile):
                 revision,
                 pod,
                 answer.flags,
-                0,
+                answer.port,
             )
         )
         if end - self._flushed >= FLUSH_NS:

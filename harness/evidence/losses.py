@@ -57,12 +57,12 @@ def answered_mask(samples: Samples) -> Mask:
 def told_mask(timeline: Timeline, samples: Samples) -> Mask:
     """Which samples may be judged by who answered: as `answered_mask`, but for gaps of the record.
 
-    Where the proxy's log tells it (`Timeline.by_proxy`), an answer that it leaves open is a gap of the record and says
+    Where a witness tells it (`Timeline.witness`), an answer that it leaves open is a gap of the record and says
     nothing of the application; how many there may be is judged by itself. Else an answer without a revision could have
     come from anywhere, and that is the application's fault.
     """
     mask = answered_mask(samples)
-    return mask & (samples["revision"] != 0) if timeline.by_proxy else mask
+    return mask & (samples["revision"] != 0) if timeline.witness else mask
 
 
 def judged_mask(timeline: Timeline, name: str, samples: Samples) -> Mask:

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from harness.evidence.answerers import UNCLEAR, has_answer, told
 from harness.evidence.arrivals import FACT, Facts
 from harness.evidence.matching import Sources, owners_of
-from harness.evidence.samples import OK, Samples
-from harness.evidence.timeline import Joined, Timeline
+from harness.evidence.samples import Samples
+from harness.evidence.timeline import Timeline
 
 SUFFIX: Final = ".answers"
-UNCLEAR: Final = -1
-"""Instead of an upstream's number: the proxy itself answered, or two lines for one request disagree."""
-FOREVER: Final = 2**63 - 1
 _LINE: Final = re.compile(r"U (\d{1,18}) (\S+) (\S+) (\S+)")
 
 
@@ -46,26 +44,6 @@ class Answers:
     upstream: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     addresses: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Life:
-    """A pod while it may have had its address.
-
-    Args:
-        pod: its name.
-        ip: its address.
-        revision: the version whose image it runs; "" where that is none of the application's.
-        since_ns: when it was first seen.
-        until_ns: when it was seen to be gone.
-
-    """
-
-    pod: str
-    ip: str
-    revision: str
-    since_ns: int
-    until_ns: int
 
 
 def parse(texts: Iterable[str], tag: str, classes: Mapping[str, int], faults: Iterable[str] = ()) -> Answers:
@@ -97,33 +75,6 @@ def parse(texts: Iterable[str], tag: str, classes: Mapping[str, int], faults: It
     return Answers(np.asarray(rows, FACT), np.asarray(upstream, np.int64), tuple(addresses), tuple(said))
 
 
-def lives(timeline: Timeline) -> tuple[Life, ...]:
-    """The pods that were seen with an address, by the record's own events."""
-    container, image = (str(timeline.started.get(key) or "") for key in ("container", "image"))
-    since: dict[str, int] = {}
-    found: dict[str, Life] = {}
-    done: list[Life] = []
-    for event in timeline.named("pod.changed", "pod.gone"):
-        pod = str(event.fields.get("pod") or "")
-        if event.name == "pod.gone":
-            if (life := found.pop(pod, None)) is not None:
-                done.append(replace(life, until_ns=event.t))
-            since.pop(pod, None)
-            continue
-        first = since.setdefault(pod, event.t)
-        if ip := str(event.fields.get("ip") or ""):
-            revision = version_of(str((event.fields.get("images") or {}).get(container) or ""), image)
-            found[pod] = Life(pod, ip, revision, first, FOREVER)
-    return (*done, *found.values())
-
-
-def version_of(image: str, pattern: str) -> str:
-    """The version that an image name has where the pattern has ``{version}``; "" where it doesn't fit."""
-    head, word, tail = pattern.partition("{version}")
-    fits = bool(word) and image.startswith(head) and image.endswith(tail) and len(image) > len(head) + len(tail)
-    return image[len(head) : len(image) - len(tail)] if fits else ""
-
-
 def join(timeline: Timeline, answers: Answers) -> Timeline:
     """The timeline with the revision and the pod of every answer that the log tells without doubt.
 
@@ -131,31 +82,7 @@ def join(timeline: Timeline, answers: Answers) -> Timeline:
     had that address at any time from its send to its end, with an image of the application's. An answer's own word
     for its pod stays, and is compared.
     """
-    samples = timeline.samples.copy()
-    owner = _upstreams(samples, answers)
-    strings = list(timeline.strings)
-    pod, revision = np.zeros(len(samples), np.uint16), np.zeros(len(samples), np.uint16)
-    every = lives(timeline)
-    for number, address in enumerate(answers.addresses):
-        mine = np.flatnonzero(owner == number)
-        here = [life for life in every if life.ip == address.rpartition(":")[0].strip("[]")]
-        count = np.zeros(len(mine), np.int64)
-        for life in here:
-            then = (samples["sent"][mine] <= life.until_ns) & (samples["end"][mine] >= life.since_ns)
-            count += then
-            pod[mine[then]] = _id(strings, life.pod)
-            revision[mine[then]] = _id(strings, life.revision)
-        pod[mine[count != 1]] = revision[mine[count != 1]] = 0
-    pod[revision == 0] = 0
-    ok = samples["outcome"] == OK
-    other = (pod != 0) & (samples["pod"] != 0) & (samples["pod"] != pod)
-    revision[other] = 0  # what two witnesses tell differently nobody knows
-    known = revision != 0
-    samples["revision"] = np.where(samples["revision"] == 0, revision, samples["revision"])
-    samples["pod"] = np.where(samples["pod"] == 0, pod, samples["pod"])
-    answered, told, denied = (int(np.count_nonzero(mask)) for mask in (ok, ok & known, ok & other))
-    counts = Joined(answered, told, denied, answers.faults)
-    return replace(timeline, samples=samples, strings=tuple(strings), joined=counts)
+    return told(timeline, _upstreams(timeline.samples, answers), answers.addresses, answers.faults)
 
 
 def _upstreams(samples: Samples, answers: Answers) -> npt.NDArray[np.int64]:
@@ -168,15 +95,5 @@ def _upstreams(samples: Samples, answers: Answers) -> npt.NDArray[np.int64]:
         order = np.lexsort((answers.upstream, keys))
         disagree = (np.diff(keys[order]) == 0) & (np.diff(answers.upstream[order]) != 0)
         doubtful = np.isin(wanted, keys[order][1:][disagree])
-        found = np.where((place >= 0) & ~doubtful & _answered(samples), answers.upstream[place], UNCLEAR)
+        found = np.where((place >= 0) & ~doubtful & has_answer(samples), answers.upstream[place], UNCLEAR)
     return np.asarray(found, np.int64)
-
-
-def _answered(samples: Samples) -> npt.NDArray[np.bool_]:
-    return np.asarray((samples["sent"] > 0) & (samples["status"] > 0))
-
-
-def _id(strings: list[str], text: str) -> int:
-    if text not in strings:
-        strings.append(text)
-    return strings.index(text)

@@ -100,10 +100,13 @@ SAMPLE: Final = np.dtype(
         ("revision", "<u2"),
         ("pod", "<u2"),
         ("flags", "<u2"),
-        # 0 on disk; the reader puts the number of the file here, since `seq` counts per class and file.
+        # On disk the port of the connection's own end, or 0. The reader keeps that as `Timeline.ports`, and puts the
+        # number of the file here, since `seq` counts per class and file.
         ("source", "<u2"),
     ]
 )
+PORT: Final = np.dtype([("source", "<u2"), ("conn", "<u4"), ("port", "<u2")])
+"""Which port of this machine a connection had."""
 STRING: Final = np.dtype(
     [
         ("kind", "u1"),

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import LoadError
-from harness.evidence import probes, proxied
+from harness.evidence import probes, proxied, tracked
 from harness.evidence import samples as layout
 from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
@@ -110,19 +110,22 @@ def _stem(name: str) -> str:
 
 
 def _told(folder: Path, timeline: Timeline) -> Timeline:
-    """Joined with the proxy's log, where the event `answers.kept` names files of it."""
+    """Joined with what a witness tells, where the event `answers.kept` names files of it."""
     kept = timeline.named("answers.kept")
     if not kept:
         return timeline
-    texts, faults = [], [str(fault) for fault in kept[-1].fields.get("faults") or ()]
+    texts: dict[str, str] = {}
+    faults = [str(fault) for fault in kept[-1].fields.get("faults") or ()]
     for name, size in dict(kept[-1].fields.get("files") or {}).items():
         path = folder / Path(name).name
         raw = path.read_bytes() if path.is_file() else b""
         faults += [f"{name} has {len(raw)} bytes, {size} were kept"] if len(raw) != size else []
-        texts.append(raw.decode(errors="replace"))
+        texts[Path(name).name] = raw.decode(errors="replace")
+    if timeline.started.get("identity") == "conntrack":
+        return tracked.join(timeline, texts, faults)
     classes = {spec.name: spec.code for spec in timeline.classes}
     tag = str(timeline.started.get("run_tag") or "")
-    return proxied.join(timeline, proxied.parse(texts, tag, classes, faults))
+    return proxied.join(timeline, proxied.parse(texts.values(), tag, classes, faults))
 
 
 def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:
@@ -261,7 +264,7 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
     strings: dict[str, int] = {"": 0}
     specs: dict[str, ClassSpec] = {}
     said = list(notes)
-    joined = layout.empty()
+    joined, ports = layout.empty(), [np.zeros(0, layout.PORT)]
     loads: dict[str, int] = {}
     while ordered:
         # Popped, so that a part that nobody else holds is freed as soon as its samples are copied.
@@ -281,6 +284,7 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
             specs[spec.name] = _joined(known, spec) if known else replace(spec, code=len(specs))
             codes[code] = specs[spec.name].code
         samples = part.samples.copy()
+        ports.append(_ports(samples, source))
         samples["source"] = source
         samples["cls"] = codes[samples["cls"]]
         for column in ("revision", "pod"):
@@ -289,7 +293,17 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
             samples[column] = _table(part.strings, used, strings)[samples[column]]
         joined = np.concatenate([joined, samples]) if len(joined) else samples
         del part, samples
-    return Timeline(tuple(events), joined, tuple(strings), tuple(specs.values()), tuple(said))
+    made = Timeline(tuple(events), joined, tuple(strings), tuple(specs.values()), tuple(said))
+    return replace(made, ports=np.concatenate(ports))
+
+
+def _ports(samples: Samples, source: int) -> npt.NDArray[np.void]:
+    """The ports that a file's connections had, as its samples say on disk."""
+    known = samples[(samples["source"] > 0) & (samples["conn"] > 0)]
+    _, first = np.unique(known["conn"], return_index=True)
+    made = np.zeros(len(first), layout.PORT)
+    made["source"], made["conn"], made["port"] = source, known["conn"][first], known["source"][first]
+    return made
 
 
 def _table(texts: Mapping[int, str], used: Sequence[int], strings: dict[str, int]) -> npt.NDArray[np.uint16]:

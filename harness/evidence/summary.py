@@ -116,7 +116,7 @@ def scenario_record(
 def _unproven_revisions(timeline: Timeline, findings: Sequence[FindingLike]) -> list[str]:
     """What needs to know who answered, by name, where no answer tells it."""
     found = [finding.check for finding in findings if finding.verdict == "unproven"]
-    silent = timeline.anonymous or timeline.by_proxy
+    silent = timeline.anonymous or bool(timeline.witness)
     found += ["smoke"] if silent and timeline.first("smoke.passed") else []
     return [f"{name}: no answer tells its revision" for name in dict.fromkeys(found)]
 

@@ -11,10 +11,13 @@ import numpy as np
 
 from harness.evidence.arrivals import Arrivals
 from harness.evidence.probes import ProbeRecord
-from harness.evidence.samples import ClassSpec, Samples, empty
+from harness.evidence.samples import PORT, ClassSpec, Samples, empty
 from harness.evidence.sockets import Sockets
 
 SECOND = 1_000_000_000
+Ports = np.ndarray[Any, np.dtype[np.void]]
+WITNESSES = {"envoy": "the proxy's log", "conntrack": "the nodes' tables of connections"}
+"""What tells who answered, where answers don't, by `[identity] revision`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,13 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """How many answers the proxy's log tells the pod of, where no answer does so itself.
+    """How many answers the witness tells the pod of, where no answer does so itself.
 
     Args:
         answered: ok answers, all of which should be in it.
         known: those whose pod and revision it tells.
-        contradicted: those whose answer names another pod than the log does.
-        faults: what keeps the log from being whole.
+        contradicted: those whose answer names another pod than it does.
+        faults: what keeps what it tells from being whole.
 
     """
 
@@ -109,7 +112,8 @@ class Timeline:
         arrivals: what the application wrote down; None where no record was kept.
         sockets: the WebSockets; None where none ran.
         probes: what it wrote down of its probes, by pod; None where no record was kept.
-        joined: how the samples were joined with the proxy's log; None where they tell for themselves who answered.
+        ports: of the connections whose own end is known, dtype `harness.evidence.samples.PORT`.
+        joined: how the samples were joined with what a witness tells; None where they tell for themselves who answered.
 
     """
 
@@ -121,6 +125,7 @@ class Timeline:
     arrivals: Arrivals | None = None
     sockets: Sockets | None = None
     probes: tuple[ProbeRecord, ...] | None = None
+    ports: Ports = field(default_factory=lambda: np.zeros(0, PORT))
     joined: Joined | None = None
 
     def __post_init__(self) -> None:
@@ -185,9 +190,9 @@ class Timeline:
         return self.started.get("identity") == "none"
 
     @property
-    def by_proxy(self) -> bool:
-        """Not the answer but the proxy's log tells who answered."""
-        return self.started.get("identity") == "envoy"
+    def witness(self) -> str:
+        """What tells who answered, where not the answer does; else ""."""
+        return WITNESSES.get(str(self.started.get("identity")), "")
 
     @cached_property
     def finished(self) -> bool:
