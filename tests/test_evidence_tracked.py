@@ -60,9 +60,9 @@ class Nat:
             ]
             gone = ended + (10 * MS if self.chance.random() < self.reset else self.linger_ns)
             entries[entry].append((port, made, gone, IPS[truth.string(int(mine["pod"][0]))] + ":8080"))
-        texts = {NODES[node]: "\n".join(self._file(made).lines()) for node, made in entries.items()}
-        made = replace(truth, ports=np.asarray(ports, layout.PORT))
-        return made, {f"{node}{SUFFIX}": text for node, text in texts.items()}
+        texts = {NODES[node]: "\n".join(self._file(rows).lines()) for node, rows in entries.items()}
+        known = replace(truth, ports=np.asarray(ports, layout.PORT))
+        return known, {f"{node}{SUFFIX}": text for node, text in texts.items()}
 
     def _any_port(self) -> list[int]:
         first = self.chance.randrange(self.ports)
@@ -86,7 +86,8 @@ class Nat:
 def world(seconds: float = 4.0, flips: bool = True, seed: int = 0) -> tuple[Timeline, Timeline]:
     """What really happened on fresh and one kept connection, and the record of it without revisions."""
     rates = {"fresh": 40.0, "busy": 10.0}
-    made = play(World(seconds, classes=list(rates), rates=rates, seed=seed, **({} if flips else {"flips": ()})))
+    moves = World().flips if flips else ()
+    made = play(World(seconds, moves, classes=list(rates), rates=rates, seed=seed))
     samples = made.samples.copy()
     busy = samples["cls"] == made.samples["cls"][-1]
     samples["conn"] += 1
