@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.checks.finding import ANONYMOUS, FAIL, INCONCLUSIVE, PASS, UNPROVEN, Finding
 from harness.checks.registry import check
-from harness.evidence.losses import told_mask
+from harness.evidence.losses import answered_mask, told_mask
 from harness.evidence.milestones import FRESH
 from harness.evidence.timeline import Event, Move, Timeline
 
