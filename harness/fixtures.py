@@ -80,18 +80,6 @@ def load_workers(request: pytest.FixtureRequest, pytestconfig: pytest.Config) ->
 
 
 @pytest.fixture
-def cutovers(pytestconfig: pytest.Config) -> int:
-    """How many cutovers a series has (--bg-cutovers)."""
-    return int(pytestconfig.getoption("--bg-cutovers"))
-
-
-@pytest.fixture
-def seed(pytestconfig: pytest.Config) -> int:
-    """What random walks are drawn from (--bg-seed)."""
-    return int(pytestconfig.getoption("--bg-seed"))
-
-
-@pytest.fixture
 def namespace(request: pytest.FixtureRequest, cluster: Cluster, scenario: Scenario, app: Config) -> Iterator[Place]:
     """A namespace for one scenario, kept as evidence where it failed; nothing of ours is left in it afterwards."""
     with cluster.place(scenario.path, _apart(request.node, app)) as place:

@@ -79,3 +79,15 @@ def release(
     yield released
     if scenario.failed:  # before the namespace's own dump, which finds only pods that are still there
         released.observer.partings.write(scenario.folder / "cluster" / "logs")
+
+
+@pytest.fixture
+def cutovers(pytestconfig: pytest.Config) -> int:
+    """How many cutovers a series has (--bg-cutovers)."""
+    return int(pytestconfig.getoption("--bg-cutovers"))
+
+
+@pytest.fixture
+def seed(pytestconfig: pytest.Config) -> int:
+    """What random walks are drawn from (--bg-seed)."""
+    return int(pytestconfig.getoption("--bg-seed"))

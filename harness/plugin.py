@@ -20,7 +20,6 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     app,
     bluegreen_run,
     cluster,
-    cutovers,
     faults,
     instrument,
     load,
@@ -30,9 +29,8 @@ from harness.fixtures import (  # noqa: F401 - fixtures are found by their names
     path,
     pods,
     scenario,
-    seed,
 )
-from harness.fixtures_release import release, switch  # noqa: F401 - likewise
+from harness.fixtures_release import cutovers, release, seed, switch  # noqa: F401 - likewise
 from harness.guard import Guard
 from harness.outputs import publish
 from harness.report import terminal

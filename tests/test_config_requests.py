@@ -148,7 +148,7 @@ def test_the_proxys_log_may_tell_the_revision(tmp_path: Path) -> None:
     config = config_in(tmp_path, PROXIED.replace('["smoke"]', '["smoke"]\npod = "header:X-Pod"'))
     assert (config.identity.told_on, config.identity.anonymous) == ("ingress", False)
     assert identity_of(config).names == (b"x-pod",)
-    args = smoke.job(config, "green", "v2", "smoke:1", "smoke-1")["spec"]["template"]["spec"]["containers"][0]["args"]
+    args = smoke.job(config, "green", "v2", "smoke:1", 1)["spec"]["template"]["spec"]["containers"][0]["args"]
     assert not {"--identity", "--expect-revision"} & set(args)
 
 

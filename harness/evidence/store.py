@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import LoadError
-from harness.evidence import probes, proxied, tracked
+from harness.evidence import probes
 from harness.evidence import samples as layout
 from harness.evidence.arrivals import Arrivals, parse
 from harness.evidence.samples import ClassSpec, Samples
 from harness.evidence.socket_record import decode_sockets
 from harness.evidence.sockets import Sockets, joined
 from harness.evidence.timeline import Event, Timeline
+from harness.evidence.witnesses import ports_of, testified
 from harness.evidence.workers import (
     Worker,
     absences,
@@ -92,7 +93,7 @@ def read(folder: Path) -> Timeline:
 
 def placed(part: Part, workers: Mapping[str, Worker]) -> Part:
     """A file of a worker's on the run's clock; any other one stays as it is."""
-    worker = workers.get(_stem(part.name))
+    worker = workers.get(part.name.partition("-")[2].removesuffix(".bin"))
     if worker is None:
         return part
     by = worker.clock.offset_ns
@@ -103,10 +104,6 @@ def placed(part: Part, workers: Mapping[str, Worker]) -> Part:
         classes={code: class_on_our_clock(spec, worker) for code, spec in part.classes.items()},
         clocks=[(monotonic - by, wall) for monotonic, wall in part.clocks],
     )
-
-
-def _stem(name: str) -> str:
-    return name.partition("-")[2].removesuffix(".bin")
 
 
 def _told(folder: Path, timeline: Timeline) -> Timeline:
@@ -120,12 +117,8 @@ def _told(folder: Path, timeline: Timeline) -> Timeline:
         path = folder / Path(name).name
         raw = path.read_bytes() if path.is_file() else b""
         faults += [f"{name} has {len(raw)} bytes, {size} were kept"] if len(raw) != size else []
-        texts[Path(name).name] = raw.decode(errors="replace")
-    if timeline.started.get("identity") == "conntrack":
-        return tracked.join(timeline, texts, faults)
-    classes = {spec.name: spec.code for spec in timeline.classes}
-    tag = str(timeline.started.get("run_tag") or "")
-    return proxied.join(timeline, proxied.parse(texts.values(), tag, classes, faults))
+        texts[path.name] = raw.decode(errors="replace")
+    return testified(timeline, texts, faults)
 
 
 def _probes(folder: Path, timeline: Timeline) -> tuple[probes.ProbeRecord, ...] | None:
@@ -143,7 +136,7 @@ def _sockets(folder: Path, workers: Mapping[str, Worker]) -> Sockets | None:
         raw = np.fromfile(path, dtype=layout.SAMPLE)
         try:
             part = decode_sockets(raw, path.stat().st_size % layout.RECORD_SIZE, path.name)
-            worker = workers.get(_stem(path.name))
+            worker = workers.get(path.name.partition("-")[2].removesuffix(".bin"))
             parts.append(part if worker is None else sockets_on_our_clock(part, worker))
         except ValueError as error:
             raise LoadError(str(error), "judge it with the version that recorded it") from None
@@ -284,7 +277,7 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
             specs[spec.name] = _joined(known, spec) if known else replace(spec, code=len(specs))
             codes[code] = specs[spec.name].code
         samples = part.samples.copy()
-        ports.append(_ports(samples, source))
+        ports.append(ports_of(samples, source))
         samples["source"] = source
         samples["cls"] = codes[samples["cls"]]
         for column in ("revision", "pod"):
@@ -295,15 +288,6 @@ def merge(parts: Iterable[Part], events: Iterable[Event] = (), notes: Iterable[s
         del part, samples
     made = Timeline(tuple(events), joined, tuple(strings), tuple(specs.values()), tuple(said))
     return replace(made, ports=np.concatenate(ports))
-
-
-def _ports(samples: Samples, source: int) -> npt.NDArray[np.void]:
-    """The ports that a file's connections had, as its samples say on disk."""
-    known = samples[(samples["source"] > 0) & (samples["conn"] > 0)]
-    _, first = np.unique(known["conn"], return_index=True)
-    made = np.zeros(len(first), layout.PORT)
-    made["source"], made["conn"], made["port"] = source, known["conn"][first], known["source"][first]
-    return made
 
 
 def _table(texts: Mapping[int, str], used: Sequence[int], strings: dict[str, int]) -> npt.NDArray[np.uint16]:
