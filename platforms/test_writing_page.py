@@ -68,7 +68,8 @@ def test_the_pages_scenario_check_fault_and_switch_work(tmp_path: Path) -> None:
     shrunk = by_name["test_a_side_shrinks_at_the_flip[service]"]
     assert {orders["switch"], shrunk["switch"]} == {"ours"}
     assert [(one["kind"], one["healed"]) for one in shrunk["faults"]] == [("one-pod-less", True)]
-    again = in_repository(tmp_path, "-m", "harness.cli", "recheck", "artifacts/latest", "--checks",
+    run = str(Path(shrunk["evidence"]).parent.relative_to(tmp_path))
+    again = in_repository(tmp_path, "-m", "harness.cli", "recheck", run, "--checks",
                           "release/checks_of_ours.py")  # fmt: skip
     assert again.returncode == 0, again.stdout + again.stderr
     assert "busy_in_time" in again.stdout
