@@ -18,6 +18,8 @@ from harness.errors import ClusterError
 CONNECT_SECONDS = 3.0
 CALL_SECONDS = 10.0
 WATCH_SECONDS = 30
+COLLECTION_SECONDS = 60.0
+"""For the deletion of all objects of a kind, one after the other: of 200 pods it takes more than 10 s."""
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"

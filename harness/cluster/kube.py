@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.cluster import answers
 from harness.cluster.answers import Endpoint, EventInfo, JobResult, Json, NodeInfo, PodInfo, Refused, RolloutStatus
-from harness.cluster.api import APPLY, STRATEGIC, Api, segment
+from harness.cluster.api import APPLY, COLLECTION_SECONDS, STRATEGIC, Api, segment
 from harness.cluster.dump import dump
 from harness.cluster.kubeconfig import connect
 from harness.errors import ClusterError
@@ -125,7 +125,8 @@ class Kube:
 
     def delete_pods_now(self, namespace: str) -> None:
         """Delete all pods of a namespace with grace 0."""
-        self._api.send("DELETE", _in(namespace, "pods"), query={"gracePeriodSeconds": 0})
+        path = _in(namespace, "pods")
+        self._api.send("DELETE", path, query={"gracePeriodSeconds": 0}, timeout=COLLECTION_SECONDS)
 
     def apply(self, objects: Iterable[Json], namespace: str) -> None:
         """Apply objects server-side, in the order given, as field manager ``bluegreen``.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.cluster.answers import Json, Refused
-from harness.cluster.api import Api, segment
+from harness.cluster.api import COLLECTION_SECONDS, Api, segment
 from harness.cluster.dump import RESOURCES
 from harness.cluster.kube import DELETE_SECONDS, Kube
 from harness.cluster.owned import ALLOWED, OWNED
@@ -85,7 +85,8 @@ class CarefulKube(Kube):
     def delete_pods_now(self, namespace: str) -> None:
         """Delete all pods of ours in a namespace with grace 0."""
         query: dict[str, str | int] = {"gracePeriodSeconds": 0, "labelSelector": SELECTOR}
-        self._api.send("DELETE", f"/api/v1/namespaces/{segment(namespace)}/pods", query=query)
+        path = f"/api/v1/namespaces/{segment(namespace)}/pods"
+        self._api.send("DELETE", path, query=query, timeout=COLLECTION_SECONDS)
 
     def namespace_labels(self, name: str) -> dict[str, str] | None:
         """A namespace's labels, None where there is no such namespace."""
@@ -256,7 +257,7 @@ class CarefulKube(Kube):
         query: dict[str, str | int] = {"labelSelector": SELECTOR, "propagationPolicy": "Background"}
         if path.endswith("/pods"):
             query["gracePeriodSeconds"] = 0
-        self._api.send("DELETE", path, query=query)
+        self._api.send("DELETE", path, query=query, timeout=COLLECTION_SECONDS)
 
     def _named(self, path: str) -> list[str]:
         items = self._api.get(path, {"labelSelector": SELECTOR})["items"]
