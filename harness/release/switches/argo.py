@@ -139,18 +139,22 @@ class ArgoSwitch(Switch):
     def flip(self, to: str) -> Acknowledged:
         """One ``promote`` or ``undo``; its answer is that the controller has moved the Service."""
         service, wanted = self._config.service.name, self.sides.hash_of(to)
-        if self.sides.state().current != wanted:
-            self._undo_to(to)
-        else:
+        promoted = self.sides.state().current == wanted
+        if promoted:
             self._call("promote", self._rollout)
+        else:
+            self._undo_to(to)
         self._event("rollout.asked", to_side=to)
         found: list[Json] = []
 
         def moved() -> bool:
+            nonlocal promoted
             found[:] = [self._kube.service(self._namespace, service)]
             if (found[0]["spec"].get("selector") or {}).get(HASH) == wanted:
                 return True
-            if self._waits(to) is None:  # not all pods of a way back were ready: then the controller pauses for it too
+            # not all pods of a way back were ready: then the controller pauses for it too, and is asked once
+            if not promoted and self._waits(to) is None:
+                promoted = True
                 self._call("promote", self._rollout)
             return False
 
