@@ -23,6 +23,12 @@ EVERY_SECONDS = 0.2
 _Told = tuple[str, dict[str, Json] | Exception]
 
 
+def home_of(name: str, homes: Mapping[str, str]) -> str:
+    """The namespace of the longest of these beginnings that an object's name has; "" where it has none of them."""
+    begun = [known for known in homes if name == known or name.startswith(f"{known}-")]
+    return homes[max(begun, key=len)] if begun else ""
+
+
 class SpreadApi(Api):
     """Calls to one API server.
 
@@ -45,8 +51,7 @@ class SpreadApi(Api):
 
     def home(self, name: str) -> str:
         """The namespace of the object with this name."""
-        begun = [known for known in self._known if name == known or name.startswith(f"{known}-")]
-        return self._known[max(begun, key=len)] if begun else self._namespace
+        return home_of(name, self._known) or self._namespace
 
     def send(
         self,

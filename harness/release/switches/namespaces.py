@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from harness.cluster.spread import home_of
 from harness.errors import ConfigurationError
 from harness.release.manifests import apply
 from harness.release.switches import Json
@@ -63,9 +64,8 @@ class NamespacesSwitch(RouteWeightSwitch):
         name = item["metadata"]["name"]
         if item["kind"] in ROUTING:
             return [item["metadata"]["namespace"]]
-        begun = [known for known in self._homes if name == known or name.startswith(f"{known}-")]
-        if begun:
-            return [self._homes[max(begun, key=len)]]
+        if home := home_of(name, self._homes):
+            return [home]
         if (item["kind"], name) == ("Service", self._service.name):
             return [self._namespace]
         return [self._namespace, *self._apart.values()]
