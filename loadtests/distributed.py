@@ -16,7 +16,7 @@ from locust.exception import StopUser
 
 from harness.client.agent import GO, READY
 from harness.client.exchange import Answer, Request
-from harness.client.generator import Generator
+from harness.client.generator import Generator, collect_only_young
 from harness.client.http import Connection
 from harness.client.plan import ENVIRONMENT, PARENT, LoadPlan
 from harness.evidence.samples import OK
@@ -41,6 +41,7 @@ def _generator() -> Generator | None:
     """A worker has one, by its plan; the master has none."""
     if ENVIRONMENT not in os.environ:
         return None
+    collect_only_young()
     plan = LoadPlan.read(Path(os.environ[ENVIRONMENT]))
     parent = int(os.environ.get(PARENT, "0"))
     return Generator(plan, gevent.spawn, on_sample=_tell_locust, sleep=gevent.sleep, parent=parent)

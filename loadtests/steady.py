@@ -5,7 +5,6 @@ Run by the harness, or by hand: BG_LOAD_PLAN=plan.json locust -f loadtests/stead
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from locust import User, events, task
 from locust.exception import StopUser
 
 from harness.client.exchange import Answer, Request
-from harness.client.generator import Generator
+from harness.client.generator import Generator, collect_only_young
 from harness.client.plan import ENVIRONMENT, PARENT, LoadPlan
 from harness.client.tasks import Record
 from harness.errors import EXIT_CONFIGURATION, ConfigurationError
@@ -35,11 +34,7 @@ def _tell_locust(name: str, request: Request, intended: int, answer: Answer) -> 
     )
 
 
-# Looking through every object there is takes 150 ms with a thousand sockets, and whatever is due meanwhile is late;
-# garbage is young. What has been imported is never looked at again.
-gc.collect()
-gc.freeze()
-gc.set_threshold(20_000, 50, 1_000)
+collect_only_young()
 
 generator = Generator(
     LoadPlan.read(Path(os.environ[ENVIRONMENT])),
