@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from harness.cluster.ingress import NAMESPACE
-from harness.cluster.kube import NO_LOG
-from harness.errors import ClusterError
+from harness.cluster.proxy_log import LINE, logs_of
 from harness.evidence.proxied import SUFFIX
 from harness.evidence.sockets import CLASS
 
@@ -23,11 +20,6 @@ LINES: Final = 200_000
 FLUSHED_S: Final = 15.0
 """Envoy writes its log when a buffer is full or 10 s have passed (--file-flush-interval-msec)."""
 LOOK_S: Final = 2.0
-# Envoy's default format, which the access log's line has to the end.
-_LINE: Final = re.compile(
-    r'^\[(?P<start>[^\]]+)\] "\S+ \S+ \S+" \d+ (?P<flags>\S+) \d+ \d+ \d+ \S+ "[^"]*" "[^"]*" '
-    r'"(?P<id>[^"]*)" "[^"]*" "(?P<upstream>[^"]*)"'
-)
 
 
 class Journal(Protocol):
@@ -66,7 +58,7 @@ def keep(
     """
     began = clock()
     while True:
-        logs, faults = _read(kube)
+        logs, faults = logs_of(kube, LINES)
         found = {name: list(lines(text, run_tag)) for name, text in logs.items()}
         if sum(map(len, found.values())) >= sent or clock() - began >= FLUSHED_S:
             break
@@ -79,21 +71,6 @@ def keep(
     journal.event("answers.kept", files=files, faults=faults)
 
 
-def _read(kube: Kube) -> tuple[dict[str, str], list[str]]:
-    logs: dict[str, str] = {}
-    faults: list[str] = []
-    try:
-        for pod in kube.pods(NAMESPACE, {"app": "envoy"}):
-            log = kube.log_tail(NAMESPACE, pod.name, "envoy", LINES)
-            if log.startswith(NO_LOG):
-                faults.append(log)
-            else:
-                logs[pod.name] = log
-    except ClusterError as error:
-        faults.append(error.what)
-    return logs, faults
-
-
 def lines(log: str, run_tag: str) -> Iterator[str]:
     """The lines to keep of an access log in Envoy's default format, as `harness.evidence.proxied` reads them.
 
@@ -104,7 +81,7 @@ def lines(log: str, run_tag: str) -> Iterator[str]:
     """
     shift = time.monotonic_ns() - time.time_ns()
     for line in log.splitlines():
-        match = _LINE.match(line) if run_tag in line else None
+        match = LINE.match(line) if run_tag in line else None
         if match is None or not match["id"].startswith(f"{run_tag}-"):
             continue
         if match["id"].startswith(f"{run_tag}-{CLASS}-"):

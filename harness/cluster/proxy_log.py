@@ -20,8 +20,8 @@ SWITCHED: Final = 101
 TOLD: Final = 200
 """So many requests are told one by one; all are counted."""
 # Envoy's default format, which the access log's line has to the end.
-_LINE = re.compile(
-    r'^\[\S+\] "\S+ \S+ \S+" (?P<code>\d+) (?P<flags>\S+) \d+ \d+ \d+ \S+ "[^"]*" "[^"]*" '
+LINE = re.compile(
+    r'^\[(?P<start>[^\]]+)\] "\S+ \S+ \S+" (?P<code>\d+) (?P<flags>\S+) \d+ \d+ \d+ \S+ "[^"]*" "[^"]*" '
     r'"(?P<id>[^"]*)" "[^"]*" "(?P<upstream>[^"]*)"'
 )
 
@@ -43,22 +43,26 @@ def keep(kube: Kube, run_tag: str, journal: Journal) -> None:
             code, flags, upstream of each, the first `TOLD`), ``unread`` (what kept a log from being read).
 
     """
-    told: list[dict[str, Any]] = []
+    logs, unread = logs_of(kube, LINES)  # they explain a verdict and make none: without one the cause is less sure
+    told = [one for log in logs.values() for one in failed(log, run_tag)]
+    flags = Counter(flag for one in told for flag in str(one["flags"]).split(","))
+    journal.event("proxy.told", proxies=len(logs), flags=dict(flags), requests=told[:TOLD], unread=unread)
+
+
+def logs_of(kube: Kube, lines: int) -> tuple[dict[str, str], list[str]]:
+    """The newest lines of each proxy's log by its pod, and what kept others from being read."""
+    logs: dict[str, str] = {}
     unread: list[str] = []
-    proxies = 0
     try:
-        pods = kube.pods(NAMESPACE, {"app": "envoy"})
-        for pod in pods:
-            log = kube.log_tail(NAMESPACE, pod.name, "envoy", LINES)
+        for pod in kube.pods(NAMESPACE, {"app": "envoy"}):
+            log = kube.log_tail(NAMESPACE, pod.name, "envoy", lines)
             if log.startswith(NO_LOG):
                 unread.append(log)
-                continue
-            told += failed(log, run_tag)
-            proxies += 1
-    except ClusterError as error:  # it explains a verdict and makes none: without it the cause is less sure
+            else:
+                logs[pod.name] = log
+    except ClusterError as error:
         unread.append(error.what)
-    flags = Counter(flag for one in told for flag in str(one["flags"]).split(","))
-    journal.event("proxy.told", proxies=proxies, flags=dict(flags), requests=told[:TOLD], unread=unread)
+    return logs, unread
 
 
 def failed(log: str, run_tag: str) -> list[dict[str, Any]]:
@@ -77,7 +81,7 @@ def failed(log: str, run_tag: str) -> list[dict[str, Any]]:
     """
     found = []
     for line in log.splitlines():
-        match = _LINE.match(line)
+        match = LINE.match(line)
         if match is None or not match["id"].startswith(run_tag):
             continue
         code = int(match["code"])
